@@ -1,5 +1,5 @@
-//! Bodies as the pages of clients that poll can read them. The room pages of 2018 parse what they are told and stop listening for
-//! good where that fails; those of 2020 look at the first element alone.
+//! Bodies as the pages of clients that poll can read them. The pages of 2018 for live rooms and calls parse what they are told and
+//! stop listening for good where that fails; those of 2020 look at the first element alone. All others take what was said.
 
 use room::chat::Body;
 use serde::Deserialize;
@@ -11,8 +11,10 @@ use crate::say;
 /// Which client asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
-    /// webim 1.7, with the room pages of 2018.
+    /// webim 1.7, with the pages of 2018 for live rooms, calls and meetings.
     Webim,
+    /// webim 1.7 with other pages: the class room, and an app's own.
+    Other,
     /// The TIM web SDK, with the room pages of 2020.
     Tim,
 }
@@ -68,6 +70,7 @@ fn elements(body: &Body) -> Vec<Element<'_>> {
 pub fn of_group(client: Client, body: &Body, nick: &str) -> Page {
     match client {
         Client::Webim => webim_group(&elements(body), nick),
+        Client::Other => Page::AsSaid,
         Client::Tim => tim_group(&elements(body)),
     }
 }
@@ -76,7 +79,7 @@ pub fn of_group(client: Client, body: &Body, nick: &str) -> Page {
 pub fn of_private(client: Client, body: &Body, nick: &str) -> Page {
     match client {
         Client::Webim => webim_private(&elements(body), nick),
-        Client::Tim => Page::AsSaid,
+        Client::Other | Client::Tim => Page::AsSaid,
     }
 }
 

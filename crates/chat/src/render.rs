@@ -29,14 +29,13 @@ pub fn event(message: &Arc<Message>) -> Bytes {
 
 /// A message of a group as element of `RspMsgList`; none where it holds nothing for this client's pages.
 pub fn element(message: &Arc<Message>, group_name: &str, client: Client) -> Option<Bytes> {
-    let form = match client {
-        Client::Webim => Form::Webim,
-        Client::Tim => Form::Tim,
+    let make = |m: &Message| poll(m, group_name, client).map_or_else(Bytes::new, |element| json_bytes(&element));
+    let bytes = match client {
+        Client::Webim => message.form(Form::Webim, make),
+        Client::Tim => message.form(Form::Tim, make),
+        // Few are left.
+        Client::Other => make(message),
     };
-    let bytes = message.form(form, |m| match poll(m, group_name, client) {
-        Some(element) => json_bytes(&element),
-        None => Bytes::new(),
-    });
     (!bytes.is_empty()).then_some(bytes)
 }
 

@@ -361,6 +361,13 @@ impl Rooms {
         self.store.see(id, &mut |_, _| {}).await.unwrap_or(false)
     }
 
+    /// The kind of a room, if there is one. A store that is away knows of none.
+    pub async fn kind(&self, id: &RoomId) -> Option<Kind> {
+        let mut kind = None;
+        self.store.see(id, &mut |room, _| kind = Some(room.kind)).await.ok()?;
+        kind
+    }
+
     /// Remembers who is muted or kept out of a room's chat, until then.
     ///
     /// # Errors

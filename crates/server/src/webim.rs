@@ -207,9 +207,13 @@ impl<'a> Call<'a> {
         serde_json::from_str(body).map_err(|why| fail(BAD_JSON, why.to_string()))
     }
 
-    /// What calls: the TIM web SDK alone says its platform, with every call.
-    fn client(&self) -> Client {
-        self.query.get("platform").map_or(Client::Webim, |_| Client::Tim)
+    /// What calls: the TIM web SDK alone says its platform, with every call; of webim's pages some read as rooms' pages do.
+    fn client(&self, is_of_rooms: bool) -> Client {
+        match self.query.get("platform") {
+            Some(_) => Client::Tim,
+            None if is_of_rooms => Client::Webim,
+            None => Client::Other,
+        }
     }
 
     /// Who calls.

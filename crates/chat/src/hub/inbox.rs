@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use room::chat::{Direct, Group, MAX_KEPT, MAX_MAIL, Message, Refusal};
-use room::{Millis, RoomId};
+use room::{Kind, Millis, RoomId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -60,6 +60,8 @@ struct Pile {
     turn: u64,
     /// No more will come.
     over: Option<Refusal>,
+    /// Of the room that the group is of, as far as that is known.
+    kind: Option<Kind>,
 }
 
 impl Pile {
@@ -137,6 +139,7 @@ impl Inbox {
             renumbered: false,
             turn: 0,
             over: None,
+            kind: None,
         };
         state.piles.insert(group.id().clone(), pile);
     }
@@ -214,6 +217,24 @@ impl Inbox {
     #[must_use]
     pub fn is_in(&self, group: &RoomId) -> bool {
         self.state.lock().piles.contains_key(group)
+    }
+
+    /// The kind of a group's room, as far as it was noted.
+    pub fn kind(&self, group: &RoomId) -> Option<Kind> {
+        self.state.lock().piles.get(group)?.kind
+    }
+
+    /// Notes the kind of a group's room, which outlives the room here.
+    pub fn note_kind(&self, group: &RoomId, kind: Kind) {
+        if let Some(pile) = self.state.lock().piles.get_mut(group) {
+            pile.kind = Some(kind);
+        }
+    }
+
+    /// Whether the client is in a group of a room that has its streams here, or in none yet.
+    pub fn is_of_rooms(&self) -> bool {
+        let piles = &self.state.lock().piles;
+        piles.is_empty() || piles.values().filter_map(|pile| pile.kind).any(|kind| !kind.is_elsewhere())
     }
 
     /// The messages of a group from number `start` on, 0 for all that wait; held until there are some.

@@ -24,8 +24,12 @@ use crate::frame::{Frame, Kind};
 use crate::hub::{Hub, Origin, Publisher, SinceKey};
 use crate::name::Protocol;
 
-/// Processes that end without a picture, one after the other, before a mix is given up.
+/// Processes that fail one after the other, before a mix is given up.
 const TRIES: u32 = 6;
+/// A process that gave pictures at so many looks in a row has not failed.
+const STEADY: u32 = 40;
+/// Looks without a picture that are none of a process that gives pictures.
+const PAUSE: u32 = 4;
 /// How long a mix that is told to end waits for a keyframe of what it lies over, so that the audience goes back without a gap.
 const HANDS_BACK: Duration = Duration::from_millis(800);
 /// How long it goes on at most after that, so that its own last keyframe is not its last picture.
@@ -60,6 +64,8 @@ pub(super) struct Run {
     next: Option<Process>,
     starting: Option<JoinHandle<io::Result<Process>>>,
     failures: u32,
+    /// At how many looks in a row the process that is seen gave pictures.
+    steady: u32,
     retry: Option<Instant>,
     alone: Option<Instant>,
     /// How often was looked since a picture was published.
@@ -83,6 +89,7 @@ impl Run {
             next: None,
             starting: None,
             failures: 0,
+            steady: 0,
             retry: None,
             alone: None,
             still: 0,
@@ -255,7 +262,7 @@ impl Run {
         tracing::info!(output = %self.output.name(), ?took, lag_ms = lag / 1000, "a mix is seen");
         // The old one ends here.
         self.current = Some(process);
-        self.failures = 0;
+        self.steady = 0;
         for frame in configurations.into_iter().flatten().chain([key]) {
             let over = self.publish(frame);
             if over.is_some() {
@@ -329,6 +336,11 @@ impl Run {
     /// Drops processes that give no pictures: such a one may hang for ever.
     fn look_at_processes(&mut self, now: Instant) -> Option<&'static str> {
         [&mut self.current, &mut self.next].into_iter().flatten().for_each(|process| process.silent += 1);
+        let gives = self.current.as_ref().is_some_and(|process| process.silent <= PAUSE);
+        self.steady = if gives { self.steady.saturating_add(1) } else { 0 };
+        if self.steady > STEADY {
+            self.failures = 0;
+        }
         let start = self.settings.start;
         let is_late = |process: &Process| match process.first {
             None => process.began + start < now,

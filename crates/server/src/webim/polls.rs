@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use room::RoomId;
 use room::chat::{Content, Direct, MAX_KEPT, Message, Notice, Refusal, System};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -79,12 +80,24 @@ pub async fn group(call: &Call<'_>) -> Answer {
         Err(why) if inbox.has_just_left() => return Err(why.into()),
         Err(why) => return Err(refuse(why).await),
     }
+    let client = call.client(is_of_room(call, &key.group, inbox).await);
     let polled = inbox.poll(&key.group, asked.start_seq, hold(asked.hold_time)).await;
     inbox.seen(call.door.web.clock.steady());
     let polled = polled.map_err(unanswered)?;
     let newest_first = polled.messages.iter().rev();
-    let elements: Vec<_> = newest_first.filter_map(|m| render::element(m, &polled.name, call.client())).collect();
+    let elements: Vec<_> = newest_first.filter_map(|m| render::element(m, &polled.name, client)).collect();
     messages(&asked.key, polled.next, &elements)
+}
+
+/// Whether a group is of a room that has its streams here. Asked before the first poll is held, when the room is there, and
+/// remembered: its last messages may be read when it is gone.
+async fn is_of_room(call: &Call<'_>, group: &RoomId, inbox: &Inbox) -> bool {
+    if inbox.kind(group).is_none()
+        && let Some(kind) = call.door.rooms.kind(group).await
+    {
+        inbox.note_kind(group, kind);
+    }
+    inbox.kind(group).is_some_and(|kind| !kind.is_elsewhere())
 }
 
 fn messages(key: &str, next_seq: u64, elements: &[Bytes]) -> Answer {
@@ -104,7 +117,7 @@ fn messages(key: &str, next_seq: u64, elements: &[Bytes]) -> Answer {
 fn gone(call: &Call<'_>, asked: &Asked, key: &PollKey) -> Answer {
     let content = Content::System(System { by: None, notice: Notice::Destroyed });
     let last = Arc::new(Message::new(key.group.clone(), asked.start_seq.max(1), call.now, content));
-    let element = render::element(&last, key.group.as_str(), call.client());
+    let element = render::element(&last, key.group.as_str(), call.client(true));
     messages(&asked.key, GONE, element.as_slice())
 }
 
@@ -188,16 +201,17 @@ pub async fn direct(call: &Call<'_>) -> Answer {
     };
     let asked: Asked = call.body()?;
     let inbox = link.inbox().ok_or(Refusal::NoConnection)?;
+    let client = call.client(inbox.is_of_rooms());
     let polled = inbox.poll_direct(asked.cookie.notice_seq.unwrap_or(0), hold(asked.timeout)).await;
     inbox.seen(call.door.web.clock.steady());
     let messages = match polled {
         // The TIM web SDK tells its app of every answer that is not OK.
-        Err(Unanswered::Timeout) if call.client() == Client::Tim => {
+        Err(Unanswered::Timeout) if client == Client::Tim => {
             return ok(json!({"EventArray": []}));
         }
         polled => polled.map_err(unanswered)?,
     };
-    let messages = messages.iter().map(|m| private(m, call.client())).collect();
+    let messages = messages.iter().map(|m| private(m, client)).collect();
     let event_array = [Event { event: 9, messages }];
     reply(&Events { action_status: "OK", error_code: 0, error_info: "", event_array })
 }

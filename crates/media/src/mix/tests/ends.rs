@@ -199,6 +199,20 @@ async fn an_ffmpeg_that_hangs_is_replaced_and_its_audience_sees_the_stream_meanw
 }
 
 #[tokio::test]
+async fn a_mix_whose_ffmpeg_ends_after_its_first_picture_each_time_is_given_up() {
+    let hub = Hub::new(hub::Settings::default());
+    let program = writes("ends-each-time", &[true, false]);
+    let script = std::fs::read_to_string(&program).unwrap();
+    std::fs::write(&program, script.replacen("cat pictures.flv\n", "cat pictures.flv\nexit 1\n", 1)).unwrap();
+    let mixer = Mixer::new(hub.clone(), Settings { ffmpeg: program, ..Settings::default() });
+    let mut layout = layout();
+    layout.inputs = vec![input("b", None)];
+    mixer.start("1", Output::Own(name("m")), layout).unwrap();
+    until("the mix is seen", 20, || hub.info(&name("m")).is_some()).await;
+    until("it is given up", 90, || mixer.len() == 0).await;
+}
+
+#[tokio::test]
 async fn an_ffmpeg_that_hangs_before_it_is_seen_is_replaced() {
     let hub = Hub::new(hub::Settings::default());
     // Its first picture is of long ago, and it gives no fresher one.

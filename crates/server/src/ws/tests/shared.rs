@@ -134,3 +134,42 @@ async fn who_logs_out_is_told_to_stay_away() {
     let (_, code) = tokio::join!(stop, other.end());
     assert_eq!(code, Some(4000), "the server says that it stops");
 }
+
+/// The class room of 2018: chat with `Ext` TEXT, a board in custom messages; and a page of an app's own, whose group has no room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_that_are_not_of_rooms_with_streams_are_given_what_was_said() {
+    let world = World::start().await;
+    let make = json!({"userID": "annie", "roomInfo": "class"});
+    let (_, class) = post(world.at, "/weapp/webrtc_room/create_room", &make).await;
+    let class = class["roomID"].as_str().unwrap_or_else(|| panic!("{class}")).to_owned();
+    for group in [&*class, "page"] {
+        let mut ann = Old::login(&world, "annie").await;
+        let made = json!({"GroupId": group, "Type": "ChatRoom", "Name": "n"});
+        ann.call("group_open_http_svc/create_group", made).await;
+        ann.join(group).await;
+        let bob = Old::login(&world, "bobby").await;
+        bob.call("group_open_http_svc/apply_join_group", json!({"GroupId": group})).await;
+        let element = |data: &str, desc: &str, ext: &str| json!({"MsgType": "TIMCustomElem", "MsgContent": {"Data": data, "Desc": desc, "Ext": ext}});
+        for (n, said) in [
+            element("hello", r#"{"nickName":"Bob"}"#, "TEXT"),
+            element(r#"{"boardId":"1","line":[1,2]}"#, "", "TXWhiteBoardExt"),
+            json!({"MsgType": "TIMTextElem", "MsgContent": {"Text": "plain"}}),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let body = json!({"GroupId": group, "From_Account": "bobby", "Random": n + 1, "MsgBody": [said]});
+            let sent = bob.call("group_open_http_svc/send_group_msg", body).await;
+            assert_eq!(sent["ErrorCode"], 0, "{sent}");
+            assert_eq!(ann.poll().await[0]["MsgBody"], json!([said]), "{group}");
+            let body = json!({"From_Account": "bobby", "To_Account": "annie", "MsgSeq": n, "MsgRandom": group.len() * 10 + n, "MsgBody": [said]});
+            let sent = bob.call("openim/sendmsg", body).await;
+            assert_eq!(sent["ErrorCode"], 0, "{sent}");
+            assert_eq!(ann.poll_direct().await[0]["MsgBody"], json!([said]), "{group}");
+        }
+        // They leave, and are in no group of the class when they come to the page.
+        for who in [&ann, &bob] {
+            who.call("group_open_http_svc/quit_group", json!({"GroupId": group})).await;
+        }
+    }
+}
