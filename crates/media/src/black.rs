@@ -2,6 +2,7 @@
 //! libaom, without their messages). Pure: knows no time but that of the frames.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -9,6 +10,9 @@ use crate::codec::vpx;
 use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Expected, Flowing, Reader, Tracks};
 
+/// How long the sound of a stream whose pictures flow is held back from a player that is to begin with one of them. Streams without
+/// a keyframe at hand, and publishers that make none, are heard at least.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 /// How often the black picture is shown, in microseconds.
 const EVERY: i64 = 240_000;
 

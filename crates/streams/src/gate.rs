@@ -1,6 +1,6 @@
 //! Who may push and who may play: answers the media server's questions by the URL's signature, and by who is kept out.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,13 +69,23 @@ pub struct Gate {
     limits: Arc<Limits>,
     clock: Arc<dyn Clock>,
     nodes: Option<Arc<Nodes>>,
+    carries: Carries,
 }
+
+/// Whether connections from this address are those of many clients.
+type Carries = Box<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 impl Gate {
     /// Puts the parts together.
     #[must_use]
     pub fn new(urls: Arc<Urls>, bans: Arc<Bans>, limits: Arc<Limits>, clock: Arc<dyn Clock>) -> Self {
-        Self { urls, bans, limits, clock, nodes: None }
+        Self { urls, bans, limits, clock, nodes: None, carries: Box::new(|_| false) }
+    }
+
+    /// The same where proxies carry the connections of many and do not say whose: such an address is not counted.
+    #[must_use]
+    pub fn behind(self, carries: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self { carries: Box::new(carries), ..self }
     }
 
     /// The same as one of several nodes.
@@ -138,7 +148,7 @@ impl Gate {
 
     /// Refuses an RTMP client of an address that pushes and plays too much. What comes by HTTP was counted when its request came.
     fn within_address(&self, what: &What) -> Result<(), String> {
-        if what.protocol != Protocol::Rtmp {
+        if what.protocol != Protocol::Rtmp || (self.carries)(what.peer.ip()) {
             return Ok(());
         }
         self.limits.address(what.peer.ip(), Budget::Join).map_err(too_much)
@@ -304,6 +314,7 @@ mod tests {
         let urls = Arc::new(Urls::new(&settings, 1935));
         let limits = Arc::new(Limits::new(limits));
         let gate = Gate::new(urls.clone(), Arc::default(), limits.clone(), Arc::new(Manual::at(NOW)));
+        let gate = gate.behind(|address| address == Ipv4Addr::new(198, 51, 100, 1));
         let (requests, asked) = media::request::channel(16, Duration::from_secs(5));
         tokio::spawn(Arc::new(gate).keep(asked, None, CancellationToken::new()));
         (requests, urls, limits)
@@ -345,6 +356,10 @@ mod tests {
         let refused = requests.play(what(name, &play, "192.0.2.1", Protocol::Rtmp)).await.unwrap_err();
         assert!(matches!(refused, Ended::Refused(_)), "{refused}");
         assert_eq!(limits.refused(Whose::Address, Budget::Join), 1);
+        for n in 0..20 {
+            let said = requests.play(what(name, &play, "198.51.100.1", Protocol::Rtmp)).await;
+            assert!(said.is_ok(), "{n}: a proxy carries many");
+        }
         // What is not signed counts too; others, this machine and what HTTP has counted go on. Who plays by a push URL is not the
         // user whose it is.
         for peer in ["192.0.2.2", "127.0.0.1"] {

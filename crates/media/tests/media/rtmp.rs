@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use media::frame::{Codec, Frame, Kind};
@@ -293,6 +293,36 @@ async fn a_player_of_a_camera_that_is_off_has_black_pictures_and_a_node_is_told(
         }
     };
     tokio::time::timeout(Duration::from_secs(30), both).await.expect("the camera is seen");
+}
+
+#[tokio::test]
+async fn a_stream_without_a_keyframe_at_hand_is_heard_at_least() {
+    let server = Server::plain().await;
+    let origin = Origin { protocol: Protocol::Rtmp, peer: server.address };
+    let publisher = server.hub.publish(&name("s"), origin).unwrap();
+    publisher.push(Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x11, 0x90]))).unwrap();
+    publisher.push(config()).unwrap();
+    let flows = async {
+        for ms in (20..).step_by(20) {
+            publisher.push(picture(ms, false, 7)).unwrap();
+            publisher.push(Frame::audio(Codec::Aac, ms * 1000, Bytes::from_static(b"aac"))).unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let heard = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let mut player = Player::connect(&server.target("s")).await.unwrap();
+        let began = Instant::now();
+        while player.next().await.unwrap().unwrap().kind != Kind::Audio {}
+        assert!(began.elapsed() > Duration::from_secs(1), "a keyframe is waited for: {:?}", began.elapsed());
+    };
+    let both = async {
+        tokio::select! {
+            () = flows => {}
+            () = heard => {}
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), both).await.expect("it is heard");
 }
 
 #[tokio::test]

@@ -201,7 +201,7 @@ fn parts_of(
     Ok(Parts {
         figures: Arc::new(Figures::new(streams.hub.clone(), rooms.clone(), talk.groups.clone(), ground.clock.clone())),
         hls: Hls::new(streams.hub.clone(), streams.renditions.clone(), hls::Settings::default()),
-        proxies: Arc::new(Proxies::new(&settings.http.trusted_proxies).map_err(one)?),
+        proxies: streams.proxies.clone(),
         cors: Arc::new(Cors::new(&settings.http.cors).map_err(one)?),
         http: Arc::new(Current::new(&settings.http)),
         probe: Arc::new(Probe::new(kept.store.clone())),
@@ -264,6 +264,7 @@ struct Streams {
     asked: mpsc::Receiver<Request>,
     urls: Arc<Urls>,
     gate: Arc<Gate>,
+    proxies: Arc<Proxies>,
     live: Arc<dyn Live>,
     /// The live service elsewhere, where there is one.
     cloud: Option<Arc<LiveService>>,
@@ -313,6 +314,10 @@ impl Streams {
             }
         };
         let gate = Gate::new(urls.clone(), access.bans.clone(), access.limits.clone(), clock.clone());
+        let proxies = Arc::new(Proxies::new(&settings.http.trusted_proxies).map_err(one)?);
+        let tells = settings.rtmp.proxy_protocol;
+        let carriers = Arc::clone(&proxies);
+        let gate = gate.behind(move |address| !tells && carriers.trusts(address));
         let gate = Arc::new(gate.among(nodes.clone()));
         if let Some(nodes) = nodes.clone() {
             background.push(Box::pin(nodes.run()));
@@ -325,7 +330,7 @@ impl Streams {
         if let (Some(nodes), Some(server)) = (nodes.clone(), webrtc.clone()) {
             background.push(Box::pin(http::answer_of_sessions(nodes, server)));
         }
-        Ok(Self { hub, requests, asked, urls, gate, live, cloud, mixer, renditions, recorder, nodes, webrtc })
+        Ok(Self { hub, requests, asked, urls, gate, proxies, live, cloud, mixer, renditions, recorder, nodes, webrtc })
     }
 }
 

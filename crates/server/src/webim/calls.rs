@@ -285,6 +285,9 @@ async fn create_group(call: &Call<'_>) -> Answer {
     // stop where that is refused.
     let own = if ensure(&call.door.chat, &call.door.rooms, &id).await? {
         leads(call, &link, &id).await?
+    } else if let Some(owner) = known_owner(call, &id).await? {
+        // Clients ask for the group of a page before each join.
+        owner.as_ref() == Some(&link.user)
     } else {
         // It is as good as a room.
         let limits = &call.door.web.limits;
@@ -302,6 +305,12 @@ async fn create_group(call: &Call<'_>) -> Answer {
     }
     let key = enter(call, &link, &id).await?;
     ok(json!({"GroupId": id, "LongPollingKey": key}))
+}
+
+/// Who made a group, if a user did; none where there is no such group.
+async fn known_owner(call: &Call<'_>, group: &RoomId) -> Result<Option<Option<UserId>>, Fail> {
+    call.door.chat.fetch(group).await?;
+    Ok(call.door.chat.owner(group).ok())
 }
 
 /// Whether a caller may take a room's group for its own: as the room's creator, or before the room has one.
