@@ -48,6 +48,7 @@ pub use figures::{Figures, Traffic};
 pub use info::StreamInfo;
 pub use item::{Expected, Flowing, Item, Tracks};
 pub use layers::{Layer, MOST_LAYERS};
+pub(crate) use overlay::in_order;
 pub use publisher::Publisher;
 pub use reader::Reader;
 pub(crate) use reader::{Fit, Form};

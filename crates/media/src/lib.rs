@@ -13,6 +13,7 @@ pub mod fmp4;
 pub mod frame;
 pub mod hls;
 pub mod hub;
+pub mod in_order;
 pub mod mix;
 pub mod name;
 pub mod record;

@@ -60,7 +60,14 @@ pub struct Layout {
     pub inputs: Vec<Input>,
     /// Bits a second of the picture; `None`: by its size.
     pub bitrate: Option<u32>,
+    /// Pictures a second.
+    pub rate: u32,
+    /// The sound of the only input is passed on as it is, where it is AAC.
+    pub passes_sound: bool,
 }
+
+/// Pictures a second of what is made of several streams.
+pub const RATE: u32 = 25;
 
 /// One stream of a mix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +115,7 @@ pub struct Crop {
 pub enum Output {
     /// The audience of this stream sees it in the stream's place ([`Hub::overlay`]).
     Over(StreamName),
-    /// As a stream of its own.
+    /// As a stream of its own, or, by a derived name, as a rendition of another one ([`Hub::publish_within`]).
     Own(StreamName),
 }
 

@@ -78,6 +78,8 @@ pub struct Config {
     /// What an address may send by UDP before a session answers it: a datagram each so many microseconds, and how many
     /// microseconds it may be ahead of that. `None`: any number.
     pub strangers: Option<(u64, u64)>,
+    /// How streams with B-frames are made into renditions without for viewers. `None`: they are not, and such viewers are refused.
+    pub renditions: Option<crate::in_order::Settings>,
 }
 
 impl Default for Config {
@@ -93,6 +95,7 @@ impl Default for Config {
             max_unconnected_per_peer: 64,
             max_waiting_per_peer: 1_024,
             strangers: Some((1_000, 4_999_000)),
+            renditions: None,
         }
     }
 }

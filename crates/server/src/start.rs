@@ -268,6 +268,8 @@ fn webrtc(
         Mode::Production => settings.webrtc.config(),
     };
     config.strangers = settings.limits.address_datagrams.pace();
+    let most = settings.webrtc.renditions;
+    config.renditions = (most > 0).then(|| settings.mix.making(most));
     let started = match start(config.clone()) {
         Err(e) if e.kind() == io::ErrorKind::AddrInUse && settings.mode == Mode::Development => {
             config.udp.set_port(0);

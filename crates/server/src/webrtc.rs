@@ -24,6 +24,8 @@ pub struct Settings {
     pub ice_servers: Vec<String>,
     /// The secret that the TURN servers share (`static-auth-secret` of coturn): clients are given credentials for a day.
     pub turn_secret: Secret,
+    /// Most streams with B-frames at a time that are made into renditions without for viewers by WebRTC; 0: none.
+    pub renditions: usize,
 }
 
 /// `webrtc.listen_tcp`: the address and port number of `webrtc.listen`.
@@ -38,6 +40,7 @@ impl Default for Settings {
             public: Vec::new(),
             ice_servers: Vec::new(),
             turn_secret: Secret::default(),
+            renditions: 0,
         }
     }
 }

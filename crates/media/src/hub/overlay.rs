@@ -11,10 +11,23 @@ use super::{Busy, Hub, Origin, Publisher};
 use crate::name::StreamName;
 
 const TAG: &str = "mix";
+const IN_ORDER: &str = "inorder";
 
 /// The name of a stream's overlay, which is also that of its renditions (`name#aac`).
 pub(super) fn name(home: &StreamName) -> StreamName {
-    home.home().as_ref().unwrap_or(home).derived(TAG)
+    let first = home.home();
+    // A rendition in order has renditions of its own.
+    let second = first.as_ref().filter(|first| is_in_order(first)).and_then(StreamName::home);
+    second.as_ref().or(first.as_ref()).unwrap_or(home).derived(TAG)
+}
+
+/// The name of the rendition of a stream whose pictures are in presentation order.
+pub(crate) fn in_order(home: &StreamName) -> StreamName {
+    home.derived(IN_ORDER)
+}
+
+fn is_in_order(name: &StreamName) -> bool {
+    name.home().is_some_and(|home| in_order(&home) == *name)
 }
 
 /// The stream that an overlay of this name is made for; `None` for other streams.
@@ -27,7 +40,8 @@ fn under<'a>(
     streams: &'a HashMap<StreamName, Arc<Stream>>,
     over: &'a Arc<Stream>,
 ) -> impl Iterator<Item = &'a Arc<Stream>> {
-    let names = home(&over.name).into_iter().flat_map(|home| [home.derived("aac"), home.derived("opus"), home]);
+    let forms = |name: StreamName| [name.derived("aac"), name.derived("opus"), name];
+    let names = home(&over.name).into_iter().flat_map(move |home| [in_order(&home), home].into_iter().flat_map(forms));
     names.filter_map(|name| streams.get(&name))
 }
 
@@ -61,6 +75,14 @@ impl Hub {
     /// tokio runtime.
     pub fn publish_beside(&self, name: &StreamName, origin: Origin) -> Result<Publisher, Busy> {
         self.publish_from(name, origin, Timeline::keeping())
+    }
+
+    /// Publishes a rendition of another stream, with frames of another clock: its time continues that stream's. Must be called
+    /// within a tokio runtime.
+    pub fn publish_within(&self, name: &StreamName, origin: Origin) -> Result<Publisher, Busy> {
+        let home = name.home().and_then(|home| self.get(&home));
+        let start = home.map_or(0, |home| home.state.lock().clock());
+        self.publish_from(name, origin, Timeline::starting(start))
     }
 
     /// The name of the stream that [`Hub::overlay`] publishes.

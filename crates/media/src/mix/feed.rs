@@ -172,7 +172,8 @@ impl Feed {
 
     /// What of it will be written.
     pub fn has(&self) -> Has {
-        Has { video: self.video.is_some(), audio: self.audio.is_some() }
+        let aac = self.known.audio.as_ref().is_some_and(|config| config.codec == Codec::Aac);
+        Has { video: self.video.is_some(), audio: self.audio.is_some(), aac: aac && self.audio.is_some() }
     }
 
     async fn look(&mut self) {

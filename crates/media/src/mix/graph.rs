@@ -5,8 +5,6 @@ use std::path::Path;
 
 use super::{Crop, Layout};
 
-/// Pictures a second.
-pub(super) const RATE: u32 = 25;
 /// Samples a second.
 const SOUND: u32 = 48_000;
 
@@ -15,10 +13,12 @@ const SOUND: u32 = 48_000;
 pub(super) struct Has {
     pub video: bool,
     pub audio: bool,
+    /// Its sound is AAC.
+    pub aac: bool,
 }
 
-/// How the mix is encoded, but for its bitrate.
-const VIDEO: [&str; 22] = [
+/// How the mix is encoded, but for its bitrate and its keyframes.
+const VIDEO: [&str; 18] = [
     "-c:v",
     "libx264",
     "-preset",
@@ -33,15 +33,10 @@ const VIDEO: [&str; 22] = [
     "2",
     "-bf",
     "0",
-    "-g",
-    "50",
     "-keyint_min",
     "1",
     "-sc_threshold",
     "0",
-    "-force_key_frames",
-    // Every half second at first, so that a new layout is seen soon; then every two seconds.
-    "expr:if(lt(n,250),not(mod(n,12)),not(mod(n,50)))",
 ];
 /// How it comes out: FLV whose frames are passed on one by one.
 const OUTPUT: [&str; 9] = [
@@ -76,28 +71,44 @@ pub(super) fn arguments(layout: &Layout, has: &[Has], dir: &Path, start: i64) ->
         arguments.push(source);
         numbers[at] = Some(count);
     }
-    let (graph, sound) = graph(layout, has, &numbers, start);
+    let passed = layout.passes_sound.then(|| has.iter().position(|has| has.aac)).flatten().and_then(|at| numbers[at]);
+    let mixed = |has: &Has| Has { audio: has.audio && passed.is_none(), ..*has };
+    let mixed: Vec<Has> = has.iter().map(mixed).collect();
+    let (graph, sound) = graph(layout, &mixed, &numbers, start);
     arguments.extend(["-filter_complex".into(), graph, "-map".into(), "[picture]".into()]);
     let (width, height) = layout.size;
     let bitrate = layout.bitrate.unwrap_or_else(|| bitrate(width, height));
     arguments.extend(VIDEO.map(Into::into));
+    arguments.extend(keyframes(layout.rate.max(2)));
     arguments.extend(["-b:v".into(), bitrate.to_string(), "-maxrate".into(), bitrate.to_string()]);
     arguments.extend(["-bufsize".into(), bitrate.to_string()]);
     if sound {
         let encoder = ["-map", "[sound]", "-c:a", "aac", "-b:a", "96k", "-ac", "2"];
         arguments.extend(encoder.map(Into::into));
     }
+    if let Some(n) = passed {
+        arguments.extend(["-map".into(), format!("{n}:a"), "-c:a".into(), "copy".into()]);
+    }
     arguments.extend(OUTPUT.map(Into::into));
     arguments
+}
+
+/// Where keyframes are: every half second at first, so that a new layout is seen soon; then every two seconds.
+fn keyframes(rate: u32) -> [String; 4] {
+    let half = rate / 2;
+    let group = 2 * rate;
+    let expression = format!("expr:if(lt(n,{}),not(mod(n,{half})),not(mod(n,{group})))", 10 * rate);
+    ["-g".into(), group.to_string(), "-force_key_frames".into(), expression]
 }
 
 fn graph(layout: &Layout, has: &[Has], numbers: &[Option<usize>], start: i64) -> (String, bool) {
     let mut graph = String::new();
     let (width, height) = layout.size;
+    let rate = layout.rate;
     let seconds = start as f64 / 1e6;
     let _ = write!(
         graph,
-        "color=c=0x{:06x}:s={width}x{height}:r={RATE},setpts=PTS+{seconds:.6}/TB,format=yuv420p[b0]",
+        "color=c=0x{:06x}:s={width}x{height}:r={rate},setpts=PTS+{seconds:.6}/TB,format=yuv420p[b0]",
         layout.color
     );
     let mut below = 0;

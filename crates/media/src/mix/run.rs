@@ -243,6 +243,7 @@ impl Run {
             let origin = Origin { protocol: Protocol::Internal, peer };
             let published = match &self.output {
                 Output::Over(home) => self.hub.overlay(home, origin),
+                Output::Own(name) if name.is_derived() => self.hub.publish_within(name, origin),
                 Output::Own(name) => self.hub.publish(name, origin),
             };
             match published {
@@ -255,7 +256,7 @@ impl Run {
         let mut process = self.next.take()?;
         let configurations = [process.video.take(), process.audio.take()];
         // One that lags more than the one before would never catch up: its time is moved instead.
-        let after = self.last.0.max(self.last.1).saturating_add(1_000_000 / i64::from(graph::RATE));
+        let after = self.last.0.max(self.last.1).saturating_add(1_000_000 / i64::from(super::RATE));
         process.shift = after.saturating_sub(key.dts).max(0);
         let took = process.began.elapsed();
         let lag = self.clock.now() - key.dts;

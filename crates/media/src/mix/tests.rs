@@ -27,14 +27,16 @@ fn layout() -> Layout {
         color: 0x112233,
         inputs: vec![input("a", place(0, 0, 360, 640)), input("b", place(200, 310, 160, 240)), input("c", None)],
         bitrate: None,
+        rate: RATE,
+        passes_sound: false,
     }
 }
 
-const BOTH: Has = Has { video: true, audio: true };
+const BOTH: Has = Has { video: true, audio: true, aac: true };
 
 #[test]
 fn ffmpeg_is_told_of_each_input_its_place_and_its_sound() {
-    let sound = Has { video: false, audio: true };
+    let sound = Has { video: false, audio: true, aac: true };
     let said = arguments(&layout(), &[BOTH, BOTH, sound], Path::new("/run/x"), 60_500_000);
     let inputs: Vec<_> = said.iter().filter(|a| a.starts_with("unix:")).collect();
     assert_eq!(inputs, ["unix:/run/x/0", "unix:/run/x/1", "unix:/run/x/2"]);
@@ -54,8 +56,9 @@ fn ffmpeg_is_told_of_each_input_its_place_and_its_sound() {
 
 #[test]
 fn inputs_that_are_not_there_are_left_out() {
-    let none = Has { video: false, audio: false };
-    let said = arguments(&layout(), &[none, Has { video: true, audio: false }, none], Path::new("/x"), 0).join(" ");
+    let none = Has { video: false, audio: false, aac: false };
+    let said = arguments(&layout(), &[none, Has { video: true, audio: false, aac: false }, none], Path::new("/x"), 0)
+        .join(" ");
     assert!(said.contains("-i unix:/x/1 ") && !said.contains("unix:/x/0"), "{said}");
     assert!(said.contains("[0:v]scale") && said.contains("[b0][v0]overlay=200:310"), "{said}");
     assert!(!said.contains("[sound]") && !said.contains("amix"), "{said}");

@@ -31,6 +31,7 @@ use super::{Answer, Config, Counters, Refused, Restarted};
 use crate::ended::Ended;
 use crate::frame::Codec;
 use crate::hub::{self, Hub, Origin, Pace, Reader, View, Want};
+use crate::in_order::{self, InOrder};
 use crate::name::{Protocol, StreamName};
 use crate::rendition::Renditions;
 use crate::request::{Kick, Query, Requests, What};
@@ -45,7 +46,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(9);
 /// Most addresses in an answer where none is the one of the default route.
 const MOST_BESIDE: usize = 4;
 
-/// The codec of mixes.
+/// The codec of mixes and of renditions.
 const MIXED: Codec = Codec::H264;
 
 /// The WebRTC server.
@@ -127,7 +128,8 @@ impl Server {
             counters: Arc::clone(&counters),
             registry: Arc::new(registry),
             reach: Reach::default(),
-            unfits: Unfits::default(),
+            unfits: Unfits::new(config.renditions.is_some()),
+            in_order: config.renditions.clone().map(|settings| InOrder::new(hub.clone(), settings)),
         });
         let connections = Arc::new(Connections::default());
         for (i, inbox) in inboxes.into_iter().enumerate() {
@@ -184,6 +186,11 @@ impl Server {
         &self.inner.common.counters
     }
 
+    /// How many renditions of streams with B-frames are made now; nothing where none may be.
+    pub fn renditions(&self) -> Option<usize> {
+        self.inner.common.in_order.as_ref().map(InOrder::len)
+    }
+
     /// The clients of the last ten minutes, where it is many that media does not reach.
     pub fn unreached(&self) -> Option<Tried> {
         let Common { reach, registry, .. } = &*self.inner.common;
@@ -232,7 +239,7 @@ impl Server {
         let is_overlaid = want.view == View::Shown && hub.is_overlaid(&what.stream);
         // What is shown over it may be carried.
         if let Some(unfit) = unfits.of(hub, &what.stream).filter(|_| !is_overlaid) {
-            return Err(refusal(unfit, offer));
+            self.put_in_order(&what.stream, unfit, offer)?;
         }
         // What is wrong with an offer is told at once, and not when a publisher has come.
         let asked = self.shown(&what.stream, want.view);
@@ -241,9 +248,20 @@ impl Server {
         let takes: &'static [Codec] = if hears { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
         let most = options.wait.unwrap_or(LONGEST_WAIT);
         let wait = asked_wait(&what.query).max(options.least_wait).min(most);
-        let mut ticket = inner.renditions.open(&what.stream, want, takes, Some(wait)).await?;
-        place.registry.answers(&id, &inner.config)?;
-        self.carries(&what.stream, &mut ticket).map_err(|unfit| refusal(unfit, offer))?;
+        let ticket = if self.is_put_in_order(&what.stream) {
+            // It is only counted: a worker's feed reads what is made of it.
+            let mut ticket = hub.subscribe(&what.stream, want)?;
+            ticket.reads_no_more();
+            place.registry.answers(&id, &inner.config)?;
+            ticket
+        } else {
+            let mut ticket = inner.renditions.open(&what.stream, want, takes, Some(wait)).await?;
+            place.registry.answers(&id, &inner.config)?;
+            if let Err(unfit) = self.carries(&what.stream, &mut ticket) {
+                self.put_in_order(&what.stream, unfit, offer)?;
+            }
+            ticket
+        };
         let found = self.shown(&what.stream, want.view);
         if found != asked {
             accepted = offer::accept(offer, found.0, &found.1, identity, Instant::now())?;
@@ -274,6 +292,25 @@ impl Server {
         seen.inspect_err(|unfit| unfits.note(hub, stream, *unfit))
     }
 
+    /// Has a stream that WebRTC cannot carry made into one that it can, where that may be, or refuses it.
+    fn put_in_order(&self, stream: &StreamName, unfit: Unfit, offer: &str) -> Result<(), Refused> {
+        let Some(in_order) = &self.inner.common.in_order else {
+            return Err(refusal(
+                &format!("{unfit}, or have the server make a rendition without them (webrtc.renditions)"),
+                offer,
+            ));
+        };
+        match in_order.ensure(stream) {
+            Ok(_) => Ok(()),
+            Err(in_order::Refused::Over) => Err(Ended::NotFound.into()),
+            Err(why) => Err(refusal(&format!("{unfit} ({why})"), offer)),
+        }
+    }
+
+    fn is_put_in_order(&self, stream: &StreamName) -> bool {
+        self.inner.common.in_order.as_ref().is_some_and(|in_order| in_order.is_made(stream))
+    }
+
     /// How a viewer of a stream is answered, and the formats of its pictures, as far as they are known: what it is shown at the
     /// moment, the stream itself, and what mixes are made in, since one may come or go at any time. The stream itself tells: what is
     /// made of it for the first viewer holds nothing yet.
@@ -281,7 +318,8 @@ impl Server {
         let hub = &self.inner.common.hub;
         let way = if hub.is_layered(stream) { Way::Adapting } else { Way::Out };
         let of = |name: &StreamName| hub.info(name).and_then(|info| info.video).map(|video| Format::of(&video));
-        let own = of(stream);
+        let own =
+            if self.is_put_in_order(stream) { Some(Format { codec: MIXED, profile: [0; 3] }) } else { of(stream) };
         let mut formats: Vec<Format> = own.into_iter().collect();
         if view == View::Shown {
             let is_over = hub.is_overlaid(stream) || hub.info(stream).is_none();
@@ -417,8 +455,8 @@ impl Server {
 
 /// What a viewer hears whose stream WebRTC cannot carry: 406, and where it offered no pictures 422. @eyevinn/webrtc-player answers
 /// the former by leaving out the one or the other in turn, and would never end.
-fn refusal(unfit: Unfit, offer: &str) -> Refused {
-    let why = unfit.to_string();
+fn refusal(why: &str, offer: &str) -> Refused {
+    let why = why.to_owned();
     if Sdp::read(offer).offers("video") { Refused::Unsupported(why) } else { Refused::Unprocessable(why) }
 }
 

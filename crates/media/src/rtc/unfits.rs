@@ -21,16 +21,24 @@ struct Seen {
 }
 
 /// Which streams those are.
-#[derive(Default)]
-pub(super) struct Unfits(Mutex<HashMap<StreamName, Seen>>);
+pub(super) struct Unfits {
+    table: Mutex<HashMap<StreamName, Seen>>,
+    /// Renditions of them are made that it can carry.
+    cured: bool,
+}
 
 impl Unfits {
+    /// None seen yet.
+    pub fn new(cured: bool) -> Self {
+        Unfits { table: Mutex::default(), cured }
+    }
+
     /// Notes that a stream, or what is made of it, cannot be carried.
     pub fn note(&self, hub: &Hub, name: &StreamName, unfit: Unfit) {
         let home = name.home();
         let name = home.as_ref().unwrap_or(name);
         let now = Instant::now();
-        let mut table = self.0.lock();
+        let mut table = self.table.lock();
         table.retain(|name, seen| is_of(hub, name, seen.first, now));
         if let Some(seen) = table.get_mut(name) {
             seen.last = now;
@@ -38,17 +46,21 @@ impl Unfits {
         }
         table.insert(name.clone(), Seen { unfit, first: now, last: now });
         drop(table);
+        if self.cured {
+            return;
+        }
         tracing::warn!(
             stream = %name,
             "browsers cannot play this stream: it has B-frames, which WebRTC does not carry. Set bframes=0 in its encoder \
-             (OBS: Output, Advanced, x264 options; ffmpeg: -bf 0), or profile baseline; RTMP, FLV and HLS play it as it is"
+             (OBS: Output, Advanced, x264 options; ffmpeg: -bf 0), or profile baseline, or let the server make a \
+             rendition without them (webrtc.renditions); RTMP, FLV and HLS play it as it is"
         );
     }
 
     /// Why a stream is not carried, if that was seen a moment ago.
     pub fn of(&self, hub: &Hub, name: &StreamName) -> Option<Unfit> {
         let now = Instant::now();
-        let table = self.0.lock();
+        let table = self.table.lock();
         let seen = table.get(name).filter(|seen| now - seen.last < HOLDS)?;
         is_of(hub, name, seen.first, now).then_some(seen.unfit)
     }

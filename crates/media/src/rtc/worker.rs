@@ -27,6 +27,7 @@ use super::unfits::Unfits;
 use super::{Counters, Refused};
 use crate::ended::Ended;
 use crate::hub::{Hub, Item};
+use crate::in_order::InOrder;
 use crate::request::Kick;
 use viewers::{Feed, Source};
 
@@ -53,6 +54,8 @@ pub(super) enum ToWorker {
     Key(u64),
     /// Something for the viewers of a stream; `None`: it is over. The number tells feeds of the same stream apart.
     Fed(Source, u64, Option<Item>),
+    /// Nothing can be made for the viewers of a stream that WebRTC does not carry as it is.
+    Unfed(Source, u64, Ended),
 }
 
 /// What all workers share.
@@ -64,6 +67,7 @@ pub(super) struct Common {
     pub registry: Arc<Registry>,
     pub reach: Reach,
     pub unfits: Unfits,
+    pub in_order: Option<InOrder>,
 }
 
 pub(super) struct Worker {
@@ -159,6 +163,7 @@ impl Worker {
                 }
             }
             ToWorker::Fed(source, number, item) => self.feed(&source, number, item, now),
+            ToWorker::Unfed(source, number, reason) => self.unfed(&source, number, &reason, now),
         }
     }
 

@@ -43,9 +43,9 @@ struct Ffmpeg {
     decoders: String,
 }
 
-/// ffmpeg, which makes mixes.
+/// ffmpeg, which makes mixes and renditions.
 pub async fn ffmpeg(settings: &Settings) -> Verdict {
-    if settings.live.provider == live::Provider::Tencent {
+    if settings.live.provider == live::Provider::Tencent && settings.webrtc.renditions == 0 {
         return Verdict::ok("ffmpeg", Said::plain("not used: Tencent mixes"));
     }
     let program = &settings.mix.ffmpeg;

@@ -60,6 +60,8 @@ pub(super) fn webrtc(page: &mut Page, server: &Server) {
     page.gauge("roomservice_webrtc_connected", "WebRTC sessions whose media can flow.", of(&counters.connected));
     let help = "WebRTC sessions that never saw an ICE check: most likely a wrong public address or a closed port.";
     page.counter("roomservice_webrtc_unreached_total", help, of(&counters.unreached));
+    let help = "Renditions that are made of streams with B-frames for viewers by WebRTC.";
+    page.gauge("roomservice_webrtc_renditions", help, server.renditions().unwrap_or(0));
     let help = "Datagrams of WebRTC, by what became of them.";
     let mut family = page.family("roomservice_webrtc_datagrams_total", Kind::Counter, help);
     for (what, counter) in [

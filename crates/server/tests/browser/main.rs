@@ -222,6 +222,11 @@ mod pages {
     }
 
     #[test]
+    fn a_stream_with_b_frames_is_made_into_a_rendition_without_in_chromium() {
+        beside("bframes");
+    }
+
+    #[test]
     fn codecs_that_not_all_browsers_have_in_chromium() {
         beside("codecs");
     }

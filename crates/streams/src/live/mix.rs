@@ -53,10 +53,14 @@ impl Settings {
     /// The mixer that these settings make.
     #[must_use]
     pub fn mixer(&self, hub: &Hub) -> Mixer {
+        Mixer::new(hub.clone(), self.making(self.most))
+    }
+
+    /// How so many mixes, or other things that the program makes, are made at a time.
+    #[must_use]
+    pub fn making(&self, most: usize) -> mix::Settings {
         let start = Duration::from_secs(self.start_seconds.max(1));
-        let ffmpeg = self.ffmpeg.clone();
-        let settings = mix::Settings { ffmpeg, most: self.most, nice: self.nice, start, ..mix::Settings::default() };
-        Mixer::new(hub.clone(), settings)
+        mix::Settings { ffmpeg: self.ffmpeg.clone(), most, nice: self.nice, start, ..mix::Settings::default() }
     }
 }
 
@@ -298,7 +302,7 @@ fn by_layers(mut items: Vec<Item>) -> Read<Layout> {
         };
         inputs.push(input(item, place)?);
     }
-    Ok(Layout { size, color, inputs, bitrate: None })
+    Ok(Layout { size, color, inputs, bitrate: None, rate: mix::RATE, passes_sound: false })
 }
 
 /// The size of the background, and by how much pixels of others are scaled: clients lay them out for a background of

@@ -112,7 +112,7 @@ async fn a_picture_that_comes_after_the_process_began_starts_it_anew() {
     let clock = Clock::start();
     let memory = Memory::default();
     let (mut feed, ()) = tokio::join!(Feed::prepare(&hub, &input, &memory, clock, stale.clone()), sounds);
-    assert_eq!(feed.has(), Has { video: false, audio: true });
+    assert_eq!(feed.has(), Has { video: false, audio: true, aac: true });
     let mut muxer = Muxer::new(None, feed.known.audio.as_deref(), 0).unwrap();
     let mut take = |feed: &mut Feed| {
         while let Some(item) = feed.reader.as_mut().unwrap().try_next() {
@@ -153,7 +153,7 @@ impl Both {
         let input = Input { stream, place: Some(place), heard: true };
         let clock = Clock::start();
         let feed = Feed::prepare(&hub, &input, &Memory::default(), clock, CancellationToken::new()).await;
-        assert_eq!(feed.has(), Has { video: true, audio: true });
+        assert_eq!(feed.has(), Has { video: true, audio: true, aac: true });
         let muxer = Muxer::new(feed.known.video.as_deref(), feed.known.audio.as_deref(), 0).unwrap();
         Both { publisher, feed, muxer, clock }
     }

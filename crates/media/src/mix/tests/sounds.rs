@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::graph::{Has, arguments};
-use super::super::{Crop, Input, Layout, Place};
+use super::super::{Crop, Input, Layout, Place, RATE};
 use crate::flv::demux::Demuxer;
 use crate::fmp4::Muxer;
 use crate::frame::Kind;
@@ -70,7 +70,14 @@ fn mix(dir: &Path, inputs: &[(Vec<u8>, Has)], crop: Option<Crop>) -> Mixed {
     let place = |x| Some(Place { x, y: 0, width: 160, height: 240, crop });
     let input =
         |at: usize| Input { stream: super::name(&format!("s{at}")), place: place(at as i32 * 160), heard: true };
-    let layout = Layout { size: (320, 240), color: 0, inputs: (0..inputs.len()).map(input).collect(), bitrate: None };
+    let layout = Layout {
+        size: (320, 240),
+        color: 0,
+        inputs: (0..inputs.len()).map(input).collect(),
+        bitrate: None,
+        rate: RATE,
+        passes_sound: false,
+    };
     let has: Vec<Has> = inputs.iter().map(|(_, has)| *has).collect();
     let mut ffmpeg = program_within("ffmpeg", BOUND);
     ffmpeg.args(arguments(&layout, &has, dir, START * 1_000_000));
@@ -120,7 +127,7 @@ fn sound_of_every_rate_is_mixed_in_time() {
     let dir = std::env::temp_dir().join(format!("media-mix-sounds-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     let first = input(TONES[0], 48_000, 2, 30);
-    let both = Has { video: true, audio: true };
+    let both = Has { video: true, audio: true, aac: true };
     let kinds = [
         (8_000, 1, 25),
         (16_000, 2, 25),
@@ -158,7 +165,7 @@ fn sound_of_every_rate_is_mixed_in_time() {
 fn a_part_is_taken_of_pictures_of_whatever_size_they_come_in() {
     let dir = std::env::temp_dir().join(format!("media-mix-parts-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
-    let inputs = [(input(TONES[0], 0, 1, 25), Has { video: true, audio: false })];
+    let inputs = [(input(TONES[0], 0, 1, 25), Has { video: true, audio: false, aac: false })];
     // As it was when that was asked for: what it is, turned, four times as large, and nearly nothing.
     for of in [(320, 240), (240, 320), (1280, 960), (2, 2)] {
         let crop = Crop { x: of.0 / 16, y: of.1 / 16, width: of.0 / 2, height: (of.1 * 15 / 16).max(1), of };

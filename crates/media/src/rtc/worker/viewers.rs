@@ -1,6 +1,7 @@
 //! The viewers of one worker: one reader a stream feeds all of them, and where a stream has layers, each is sent the one
 //! that its network carries.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -9,11 +10,11 @@ use tokio::task::{AbortHandle, spawn_local};
 use super::{Common, ToWorker, Worker};
 use crate::ended::Ended;
 use crate::frame::Codec;
-use crate::hub::{Hub, Item, Layer, View};
+use crate::hub::{Hub, Item, Layer, Reader, View};
 use crate::name::StreamName;
 use crate::rendition::Renditions;
 use crate::rtc::choice::Choice;
-use crate::rtc::feed::{Maker, Shared, backlog};
+use crate::rtc::feed::{Maker, Shared, Unfit, backlog};
 use crate::rtc::session::Role;
 
 /// What a feed brings: a stream or a layer of one, as the audience is shown it or as it is.
@@ -27,6 +28,11 @@ impl Source {
     fn layer(layer: &Layer) -> Self {
         Source { name: layer.name.clone(), view: View::Raw }
     }
+
+    /// The stream as it is published, whatever its sound was made into.
+    fn published(&self) -> StreamName {
+        self.name.home().unwrap_or_else(|| self.name.clone())
+    }
 }
 
 /// The audio that viewers are sent.
@@ -36,6 +42,8 @@ pub(super) struct Feed {
     number: u64,
     /// The layer that it brings; none: the stream itself.
     layer: Option<usize>,
+    /// It brings the rendition without B-frames.
+    in_order: bool,
     maker: Maker,
     viewers: Vec<u64>,
     task: AbortHandle,
@@ -45,9 +53,8 @@ impl Worker {
     /// Brings a stream to one more viewer.
     fn feed_viewer(&mut self, source: &Source, layer: Option<usize>, key: u64) -> Result<(), Ended> {
         if !self.feeds.contains_key(source) {
-            self.feed_numbers += 1;
-            let feed = start(&self.common.hub, source, layer, self.feed_numbers, self.own.clone())?;
-            self.feeds.insert(source.clone(), feed);
+            let in_order = layer.is_none() && self.common.is_put_in_order(source);
+            self.start_feed(source, layer, in_order)?;
         }
         if let Some(feed) = self.feeds.get_mut(source)
             && !feed.viewers.contains(&key)
@@ -55,6 +62,49 @@ impl Worker {
             feed.viewers.push(key);
         }
         Ok(())
+    }
+
+    fn start_feed(&mut self, source: &Source, layer: Option<usize>, in_order: bool) -> Result<(), Ended> {
+        self.feed_numbers += 1;
+        let number = self.feed_numbers;
+        let task = if in_order {
+            start_in_order(&self.common, source, number, self.own.clone())
+        } else {
+            start(&self.common.hub, source, number, self.own.clone())?
+        };
+        let feed = Feed { number, layer, in_order, maker: Maker::default(), viewers: Vec::new(), task };
+        self.feeds.insert(source.clone(), feed);
+        Ok(())
+    }
+
+    /// Brings these viewers the rendition of their stream that has no B-frames, or the stream itself again.
+    fn change_feed(&mut self, source: &Source, viewers: Vec<u64>, in_order: bool, now: Instant) {
+        if let Some(feed) = self.feeds.remove(source) {
+            feed.task.abort();
+        }
+        match self.start_feed(source, None, in_order) {
+            Ok(()) => self.feeds.get_mut(source).into_iter().for_each(|feed| feed.viewers.extend(&viewers)),
+            Err(reason) => self.end_feed(source, viewers, None, &reason, now),
+        }
+    }
+
+    /// Nothing could be made of a stream for its viewers.
+    pub(super) fn unfed(&mut self, source: &Source, number: u64, reason: &Ended, now: Instant) {
+        let Some(feed) = self.feeds.get_mut(source).filter(|feed| feed.number == number) else { return };
+        let viewers = std::mem::take(&mut feed.viewers);
+        self.end_feed(source, viewers, None, reason, now);
+    }
+
+    /// What a viewer is sent that comes now: from the group of pictures as it is now, not as it was when the offer came.
+    fn group(&self, source: &Source) -> Result<Group, Ended> {
+        let Common { hub, in_order, .. } = &*self.common;
+        let renditions = Renditions::new(hub.clone());
+        let is_in_order = self.feeds.get(source).is_some_and(|feed| feed.in_order);
+        let seen = in_order.as_ref().filter(|_| is_in_order).and_then(|all| all.seen(&source.published()));
+        let mut reader = renditions.read(seen.as_ref().unwrap_or(&source.name), source.view, AUDIO)?;
+        // What is being made is sent to all as soon as it is there.
+        let found = if is_in_order && seen.is_none() { Ok(Vec::new()) } else { backlog(&mut reader) };
+        Ok((found, reader.time()))
     }
 
     /// A viewer's media can flow now.
@@ -74,10 +124,10 @@ impl Worker {
             whep.begin_with(layer.number);
         }
         let source = first.as_ref().map_or(source, Source::layer);
-        // From the group of pictures as it is now, not as it was when the offer came.
-        let fresh = Renditions::new(self.common.hub.clone()).read(&source.name, source.view, AUDIO);
-        match fresh.map(|mut reader| backlog(&mut reader).map(|found| (found, reader.time()))) {
-            Ok(Ok((found, clock))) => {
+        let group = self.group(&source);
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        match group {
+            Ok((Ok(found), clock)) => {
                 let sent = session.play(&mut self.outbox, now, |whep, sink| whep.catch_up(sink, &found, clock, now));
                 let Role::Play { whep, ticket } = &mut session.role else { return };
                 ticket.count_sent(sent.unwrap_or(0));
@@ -90,10 +140,16 @@ impl Worker {
                 }
                 self.tick(key, now);
             }
-            Ok(Err(unfit)) => {
-                let Common { hub, unfits, .. } = &*self.common;
+            Ok((Err(unfit), _)) => {
+                let Common { hub, unfits, in_order, .. } = &*self.common;
                 unfits.note(hub, &source.name, unfit);
-                self.end(key, Ended::Refused(unfit.to_string()), now);
+                match self.feeds.get_mut(&source) {
+                    Some(feed) if in_order.is_some() && first.is_none() => {
+                        let viewers = std::mem::take(&mut feed.viewers);
+                        self.change_feed(&source, viewers, true, now);
+                    }
+                    _ => self.end(key, Ended::Refused(unfit.to_string()), now),
+                }
             }
             Err(ended) => self.end(key, ended, now),
         }
@@ -125,6 +181,7 @@ impl Worker {
     pub(super) fn feed(&mut self, source: &Source, number: u64, item: Option<Item>, now: Instant) {
         let Some(feed) = self.feeds.get_mut(source).filter(|f| f.number == number) else { return };
         let mut made = std::mem::take(&mut self.scratch);
+        let was_in_order = feed.in_order;
         let result = match &item {
             Some(item) => feed.maker.item(item, &mut made).map_err(|unfit| {
                 let Common { hub, unfits, .. } = &*self.common;
@@ -136,7 +193,17 @@ impl Worker {
         let layer = feed.layer;
         let viewers = std::mem::take(&mut feed.viewers);
         if let Err(reason) = result {
-            self.end_feed(source, viewers, layer, &reason, now);
+            let Common { hub, in_order, .. } = &*self.common;
+            let changes = match item {
+                Some(_) => in_order.is_some() && !was_in_order,
+                // The rendition is over, and not the stream.
+                None => was_in_order && hub.info(&source.published()).is_some(),
+            };
+            if changes && layer.is_none() {
+                self.change_feed(source, viewers, !was_in_order, now);
+            } else {
+                self.end_feed(source, viewers, layer, &reason, now);
+            }
             made.clear();
             self.scratch = made;
             return;
@@ -320,24 +387,48 @@ impl Worker {
     }
 }
 
+/// What there is of a stream for a viewer that comes, and the stream's time.
+type Group = (Result<Vec<Shared>, Unfit>, i64);
+
 /// Starts the task that brings a stream's frames to its viewers here.
-fn start(
-    hub: &Hub,
-    source: &Source,
-    layer: Option<usize>,
-    number: u64,
-    to: mpsc::Sender<ToWorker>,
-) -> Result<Feed, Ended> {
-    let mut reader = Renditions::new(hub.clone()).read(&source.name, source.view, AUDIO)?;
+fn start(hub: &Hub, source: &Source, number: u64, to: mpsc::Sender<ToWorker>) -> Result<AbortHandle, Ended> {
+    let reader = Renditions::new(hub.clone()).read(&source.name, source.view, AUDIO)?;
+    Ok(spawn_local(bring(reader, source.clone(), number, to)).abort_handle())
+}
+
+/// Starts the task that has a rendition without B-frames made, and brings that.
+fn start_in_order(common: &Arc<Common>, source: &Source, number: u64, to: mpsc::Sender<ToWorker>) -> AbortHandle {
+    let common = Arc::clone(common);
     let source = source.clone();
     let task = spawn_local(async move {
-        loop {
-            let item = reader.next().await;
-            let last = item.is_none();
-            if to.send(ToWorker::Fed(source.clone(), number, item)).await.is_err() || last {
-                return;
-            }
+        let Some(in_order) = &common.in_order else { return };
+        let opened = in_order
+            .open(&source.published())
+            .await
+            .map_err(|why| Ended::Refused(format!("{} ({why})", Unfit::Reordered)));
+        let renditions = Renditions::new(common.hub.clone());
+        match opened.and_then(|name| renditions.read(&name, source.view, AUDIO)) {
+            Ok(reader) => bring(reader, source, number, to).await,
+            // A worker that is gone needs no reason.
+            Err(reason) => drop(to.send(ToWorker::Unfed(source, number, reason)).await),
         }
     });
-    Ok(Feed { number, layer, maker: Maker::default(), viewers: Vec::new(), task: task.abort_handle() })
+    task.abort_handle()
+}
+
+async fn bring(mut reader: Reader, source: Source, number: u64, to: mpsc::Sender<ToWorker>) {
+    loop {
+        let item = reader.next().await;
+        let last = item.is_none();
+        if to.send(ToWorker::Fed(source.clone(), number, item)).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+impl Common {
+    /// Whether a stream's rendition without B-frames is made, or about to be.
+    fn is_put_in_order(&self, source: &Source) -> bool {
+        self.in_order.as_ref().is_some_and(|in_order| in_order.is_made(&source.published()))
+    }
 }

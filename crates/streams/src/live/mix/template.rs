@@ -1,7 +1,7 @@
 //! Ready-made layouts, by their numbers. Inputs take their places in the order of the list; one that is only heard has
 //! none. The canvas of 390 and 590 is the input of that kind (or the first input's size, if there is none).
 
-use media::mix::Layout;
+use media::mix::{Layout, RATE};
 
 use super::{Item, Kind, Pushed, Read, even, input, refuse};
 
@@ -83,5 +83,12 @@ pub(super) fn layout(number: i64, items: Vec<Item>) -> Read<Layout> {
         .zip(places)
         .map(|(item, (x, y, w, h))| input(item, Some((x * width, y * height, w * width, h * height))));
     let inputs = placed.chain(heard.iter().map(|item| input(item, None))).collect::<Read<_>>()?;
-    Ok(Layout { size, color: canvas.first().map_or(0, |c| c.color), inputs, bitrate: None })
+    Ok(Layout {
+        size,
+        color: canvas.first().map_or(0, |c| c.color),
+        inputs,
+        bitrate: None,
+        rate: RATE,
+        passes_sound: false,
+    })
 }
