@@ -20,6 +20,8 @@ export class MediaRoom extends Room {
     this.heard = new Map();
     this.qualities = new Map();
     this.local = null;
+    // What a person turned off, which stays off where all is closed and opened anew, too.
+    this.off = {};
     this.speaker = '';
     this.silenced = new Silenced(() => this.tell('onAudioBlocked', { blocked: this.audioBlocked }));
   }
@@ -49,6 +51,7 @@ export class MediaRoom extends Room {
       },
       changed: () => this.#localChanged(),
       fail: (error) => this.fail(error),
+      off: this.off,
     });
     return this.local;
   }

@@ -209,3 +209,22 @@ test('sound goes elsewhere when the chosen speaker is pulled out', async () => {
   assert.equal(listeners, 0);
   await room.logout();
 });
+
+test('what a person turned off stays off when all is closed and opened again', async () => {
+  const { room } = await playing();
+  await room.openMedia();
+  await room.setMicrophoneEnabled(false);
+  await room.setCameraEnabled(false);
+  room.closeMedia();
+  const stream = await room.openMedia();
+  assert.deepEqual(
+    [stream.getAudioTracks()[0].enabled, room.local.state.mic, room.local.state.cam],
+    [false, false, false],
+  );
+  await room.setMicrophoneEnabled(true);
+  assert.equal(stream.getAudioTracks()[0].enabled, true);
+  room.closeMedia();
+  assert.equal((await room.openMedia()).getAudioTracks()[0].enabled, true);
+  room.closeMedia();
+  await room.logout();
+});
