@@ -20,6 +20,8 @@ const PUSHERS_WITHIN = 5_000;
 const PUSHERS_SPREAD = 0.5;
 
 export class Room extends Emitter {
+  #told = new WeakSet();
+
   /**
    * `session`: one that other rooms use too; without it, this room has its own. `leaveWithPage`: who closes the page, or goes to
    * another one, leaves the room at once. `language`, `mediaAtServer`: see `Session`.
@@ -125,8 +127,12 @@ export class Room extends Emitter {
     this.emit(short, event);
   }
 
-  fail(error) {
-    this.tell('onError', asRoomError(error));
+  /** What is told by a promise too, or was told while it was waited for, is told once. */
+  fail(cause) {
+    const error = asRoomError(cause);
+    if (this.#told.has(error)) return;
+    this.#told.add(error);
+    this.tell('onError', error);
   }
 
   /** A promise for the app, which may leave it alone: what goes wrong is told by `error`, too. */
