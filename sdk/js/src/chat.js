@@ -2,7 +2,7 @@
 // what was being sent is sent again under the same number, so that nothing is lost and nothing comes twice.
 
 import { Backoff, wait } from './backoff.js';
-import { Code, RoomError } from './errors.js';
+import { Code, loggedOut, RoomError } from './errors.js';
 
 /** Milliseconds. */
 const ANSWER_WITHIN = 15_000;
@@ -28,7 +28,7 @@ export function mayJoinLater(error) {
 
 export class Chat {
   /** `listener`: `state(name)`, `message`, `system`, `direct`, `count`, `out`, `missed(room, { anew })`, `joined(room, { fresh })`,
-   *  `lost(room, error)`; all are optional. */
+   *  `lost(room, error)`, `unsigned(error)`: the session has ended, and the app gave no signature; all are optional. */
   constructor(session, listener, { random = Math.random } = {}) {
     this.session = session;
     this.listener = listener;
@@ -181,7 +181,7 @@ export class Chat {
       this.#rejectAll(new RoomError(Code.NETWORK, 'the connection broke'), (r) => !r.again && !r.keep);
       neverOpened = opened ? 0 : neverOpened + 1;
       // A refused upgrade looks like a lost network to a browser: now and then it is worth asking why.
-      if (code === 4501 || neverOpened % 3 === 2) await this.#renew(turn);
+      if (code === 4501 || neverOpened % 3 === 2) await this.#renew(turn, code === 4501);
       else if (code >= 4500 && code < 5000) return this.#over(code, reason);
       if (!this.#runs(turn)) break;
       this.#become('waiting');
@@ -199,11 +199,14 @@ export class Chat {
     this.#become('ended', { code, reason });
   }
 
-  async #renew(turn) {
+  async #renew(turn, ended) {
     try {
       await this.session.renew();
     } catch (error) {
-      if (error.code === Code.UNAUTHORISED && this.#runs(turn)) this.#over(4501, error.message);
+      if (!this.#runs(turn)) return;
+      if (loggedOut(error)) this.#over(4501, error.message);
+      // Without a network there may be no signature either, and no need of one.
+      else if (ended && error.code === Code.SIGNATURE) this.#tell('unsigned', error);
     }
   }
 

@@ -95,5 +95,20 @@ export function rejectsWell(Class, names, code) {
 
 /** Whether trying the same again may help. */
 export function isPassing(error) {
-  return error?.code === Code.NETWORK || error?.code === Code.TIMEOUT || error?.status >= 500 || error?.status === 429;
+  return PASSING.has(error?.code) || error?.status >= 500 || error?.status === 429;
 }
+
+/** The app's backend may be away for a moment, too. */
+const PASSING = new Set([Code.NETWORK, Code.TIMEOUT, Code.SIGNATURE]);
+
+/** Why somebody is logged in no longer, and cannot be again: what a room is closed for then; undefined where that is not so. */
+export function loggedOut(error) {
+  return LOGGED_OUT.get(error?.code);
+}
+
+const LOGGED_OUT = new Map([
+  [Code.UNAUTHORISED, 'session'],
+  // The app gives no signature any more.
+  [Code.LOGIN_INCOMPLETE, 'session'],
+  [Code.BANNED, 'banned'],
+]);

@@ -11,19 +11,19 @@ const BLANK_EVERY = 200;
 export class LocalMedia {
   /**
    * `send(track)`: a part of the stream was exchanged. `changed()`: something was turned on or off. `fail(error)`: what
-   * happened by itself, such as a camera that was pulled out and has no stand-in.
+   * happened by itself, such as a camera that was pulled out and has no stand-in. `off`: what a person turned off, which stays off,
+   * whatever is opened or given meanwhile, until it is turned on.
    */
-  constructor({ send = async () => {}, changed = () => {}, fail = () => {}, devices } = {}) {
+  constructor({ send = async () => {}, changed = () => {}, fail = () => {}, devices, off = {} } = {}) {
     this.devices = devices ?? globalThis.navigator?.mediaDevices;
-    Object.assign(this, { send, changed, fail, chosen: {}, wishes: {} });
-    // What a person turned off stays off, whatever is opened or given meanwhile, until it is turned on.
-    this.off = { camera: false, microphone: false };
+    Object.assign(this, { send, changed, fail, off, chosen: {}, wishes: {} });
     this.stream = new MediaStream();
     this.mic = this.cam = false;
     this.screen = false;
-    // The picture of the screen that is shown, and whether it was wanted last.
+    // The picture of the screen that is shown, whether it was wanted last, and how often it was not.
     this.capture = null;
     this.wantsScreen = false;
+    this.screenEnds = 0;
     // Of the camera that is on, and of the one that the screen stands in for.
     this.camera = null;
     this.closed = false;
@@ -46,9 +46,8 @@ export class LocalMedia {
       const dark = Boolean(camera) && this.off.camera;
       const names = [camera && !dark && 'camera', microphone && 'microphone'].filter(Boolean);
       if (!names.length && !dark) return this.stream;
-      // Turned off while the person was asked, too.
       const opened = names.length ? await this.#ask(names) : [];
-      for (const track of opened) await this.#take(track, !this.off[nameOf(track)]);
+      for (const track of opened) await this.#take(track, true);
       if (dark && !this.stream.getVideoTracks().length) await this.#put(blank(640, 360));
       this.changed();
       return this.stream;
@@ -93,13 +92,24 @@ export class LocalMedia {
   /** Whether others hear us. A microphone that is off stays open, so that it is on again at once. */
   setMicrophone(on) {
     this.off.microphone = !on;
+    if (!on) this.#offAtOnce('mic', this.#microphone());
     return this.#inTurn(async () => {
+      // What was said since has a turn of its own.
+      if (this.off.microphone === on) return;
       const track = this.#microphone();
       if (track) track.enabled = on;
       else if (on) for (const opened of await this.#ask(['microphone'])) await this.#take(opened, true);
-      this.mic = on && this.#microphone() !== undefined;
+      this.mic = on && !this.off.microphone && this.#microphone() !== undefined;
       this.changed();
     });
+  }
+
+  /** Nobody hears or sees it any more, and everybody is told so, whatever is waited for: somebody may be asked for another device. */
+  #offAtOnce(name, track) {
+    if (track) track.enabled = false;
+    if (!this[name]) return;
+    this[name] = false;
+    this.changed();
   }
 
   /** The one that is open: one that was pulled out has ended. */
@@ -110,11 +120,14 @@ export class LocalMedia {
   /** Whether others see us. A camera that is off is closed, and its light goes out. */
   setCamera(on) {
     this.off.camera = !on;
+    if (!on) this.#offAtOnce('cam', this.camera);
     return this.#inTurn(async () => {
+      // What was said since has a turn of its own.
+      if (this.off.camera === on) return;
       if (on) await this.#cameraOn();
       else if (this.camera?.ours) await this.#cameraClosed();
       else if (this.camera) this.camera.enabled = false;
-      this.cam = on;
+      this.cam = on && !this.off.camera;
       this.changed();
     });
   }
@@ -136,10 +149,16 @@ export class LocalMedia {
     // Asked for at once: browsers show their choice only while the click is fresh.
     const shown = on && !(this.screen && this.wantsScreen) ? this.#askScreen(video) : null;
     this.wantsScreen = on;
+    if (!on) {
+      this.screenEnds += 1;
+      // As with `#offAtOnce`; it is off once something stands in its place.
+      if (this.capture) this.capture.enabled = false;
+    }
+    const { screenEnds } = this;
     shown?.catch(() => {});
     const done = this.#inTurn(async () => {
       if (!on) return this.#screenEnded(this.capture);
-      if (shown) await this.#showScreen(await shown);
+      if (shown) await this.#showScreen(await shown, screenEnds);
     });
     // Closed meanwhile, also while another change was waited for: nobody shows it any more.
     done
@@ -164,9 +183,10 @@ export class LocalMedia {
     }
   }
 
-  async #showScreen(track) {
+  async #showScreen(track, screenEnds) {
     this.#mustBeOpen();
-    if (track.readyState === 'ended') throw new RoomError(Code.ENDED, 'the screen is not shared any more');
+    if (track.readyState === 'ended' || screenEnds !== this.screenEnds)
+      throw new RoomError(Code.ENDED, 'the screen is not shared any more');
     track.contentHint = 'detail';
     const before = this.capture;
     this.capture = track;
@@ -217,7 +237,6 @@ export class LocalMedia {
    */
   async #exchange(name) {
     const old = name === 'camera' ? this.camera : this.#microphone();
-    const on = name === 'camera' ? this.cam : this.mic;
     if (name === 'microphone' && old?.ours) old.stop();
     let opened;
     try {
@@ -227,7 +246,7 @@ export class LocalMedia {
       old.stop();
       opened = await this.#ask([name]);
     }
-    for (const track of opened) await this.#take(track, on);
+    for (const track of opened) await this.#take(track, name === 'camera' ? this.cam : this.mic);
   }
 
   /** What was closed for a device that did not open is opened again. */
@@ -250,9 +269,10 @@ export class LocalMedia {
     }
   }
 
-  /** Takes an opened device in place of the one before it. */
-  async #take(track, on) {
+  /** Takes an opened device in place of the one before it. One that was turned off while the person was asked is off. */
+  async #take(track, wanted) {
     if (this.closed) return track.stop();
+    const on = wanted && !this.off[nameOf(track)];
     track.enabled = on;
     track.ours = true;
     track.addEventListener('ended', () => this.#gone(track));

@@ -77,7 +77,7 @@ class Link {
 
   become(state, error) {
     this.state = state;
-    this.#measure(state === 'open');
+    this.#measure(state);
     this.hand(this.onState, state, error);
   }
 
@@ -90,15 +90,18 @@ class Link {
     }
   }
 
-  #measure(open) {
+  #measure(state) {
     if (!this.onQuality) return;
     clearInterval(this.looking);
     this.looking = undefined;
-    if (!open) return this.hand(this.onQuality, { quality: 'lost', roundTrip: null, loss: null, bitrate: 0 });
+    // What was stopped is not lost.
+    if (!this.running) return;
+    if (state !== 'open')
+      return this.hand(this.onQuality, { quality: 'lost', roundTrip: null, loss: null, bitrate: 0 });
     const meter = new Meter();
     const look = async () => {
       const report = await this.stats().catch(() => null);
-      const figures = report && this.state === 'open' && meter.take(report);
+      const figures = report && this.running && this.state === 'open' && meter.take(report);
       if (figures) this.hand(this.onQuality, figures);
     };
     look();
@@ -118,6 +121,7 @@ class Link {
       if (!this.running) break;
       if (this.atOnce && !error) continue;
       this.become('waiting', error);
+      if (!this.running) break;
       this.pause = wait(this.backoff.next());
       await this.pause.done;
       this.pause = null;
@@ -329,6 +333,7 @@ export class Player extends Link {
       clearTimeout(this.again);
       element.removeEventListener?.('pause', paused);
       element.removeEventListener?.('playing', playing);
+      this.stopListening = null;
     };
   }
 

@@ -9,6 +9,8 @@ import * as urls from './urls.js';
 
 /** So many tries in a row that reach no server at all are told. */
 const UNREACHED = 4;
+/** Milliseconds: a stream that is refused for so long before it was ever published is given up. One that was silent for 5 s gives way. */
+const REFUSED_FOR = 20_000;
 
 export class MediaRoom extends Room {
   /** `media`: where the platform has it built in; `levels`: whether `speaking` is told. */
@@ -20,6 +22,8 @@ export class MediaRoom extends Room {
     this.heard = new Map();
     this.qualities = new Map();
     this.local = null;
+    // What a person turned off, which stays off where all is closed and opened anew, too.
+    this.off = {};
     this.speaker = '';
     this.silenced = new Silenced(() => this.tell('onAudioBlocked', { blocked: this.audioBlocked }));
   }
@@ -49,6 +53,7 @@ export class MediaRoom extends Room {
       },
       changed: () => this.#localChanged(),
       fail: (error) => this.fail(error),
+      off: this.off,
     });
     return this.local;
   }
@@ -161,7 +166,7 @@ export class MediaRoom extends Room {
 
   /**
    * Publishes what `openMedia` opened, or a MediaStream of the app's, as ours in the room. Resolves with the publisher once
-   * media flows.
+   * media flows; rejects, and is over, where the server refuses it for long.
    */
   publish(stream, options = {}) {
     return this.told(this.#publish(stream, options));
@@ -182,9 +187,11 @@ export class MediaRoom extends Room {
     const url = async () => this.session.mediaURL((await this.getPushURL({ roomID })).whipURL);
     const onQuality = this.#measures(userID, options);
     const refused = this.#refusals(userID, true);
+    const patience = new Patience();
     const onState = (state, error) => {
-      refused(state, error);
+      patience.take(state, error, refused(state, error));
       if (state === 'open') this.onPublished();
+      if (state === 'closed') this.#unmeasured(userID);
       this.guard('state', () => options.onState?.(state, error));
     };
     const sent = stream ?? local?.stream;
@@ -195,7 +202,12 @@ export class MediaRoom extends Room {
       this.#listenToMine();
       this.inBackground(this.said.say(local.state));
     }
-    await publisher.start();
+    try {
+      await Promise.race([publisher.start(), patience.end]);
+    } catch (error) {
+      if (this.publisher === publisher) this.inBackground(this.#endPublisher());
+      throw error;
+    }
     return publisher;
   }
 
@@ -268,7 +280,7 @@ export class MediaRoom extends Room {
     // Phones would show nothing else beside it.
     if (element && !element.controls) element.playsInline = true;
     const player = new Player({ platform: this.platform, url, element, ...options, ...on });
-    player.visit = this.visit;
+    Object.assign(player, { visit: this.visit, userID });
     // Who begins to push while a mix runs would see itself in it, and hear itself late.
     player.follow = () => {
       if (asked !== undefined && asked !== wantsRaw()) player.restart();
@@ -276,7 +288,10 @@ export class MediaRoom extends Room {
     this.players.add(player);
     this.#watchSpeaker();
     if (this.speaker) this.inBackground(this.#soundOf(element));
-    this.inBackground(player.start());
+    const started = player.start();
+    // Without WebRTC it never runs.
+    started.catch(() => player.running || this.#played(player, userID));
+    this.inBackground(started);
     return player;
   }
 
@@ -284,14 +299,15 @@ export class MediaRoom extends Room {
    * What is asked at each state of a connection: why it is refused, or cannot be made, is told by `error` once until it is open or
    * there is another reason. It is tried again all the same: the stream may change. That its server is not reached is told where
    * everything else is, after some tries: the page may not ask there at all. `publishes`: for a player 404 and 409 say that nobody
-   * publishes yet.
+   * publishes yet. Gives what was told last.
    */
   #refusals(userID, publishes = false) {
     let told;
+    let words;
     let missed = 0;
     let stood = 0;
     return (state, error) => {
-      if (state === 'open') told = undefined;
+      if (state === 'open') told = words = undefined;
       const stands = error?.status === 404 || error?.status === 409;
       if (error || state === 'open') {
         missed = error?.code === Code.NETWORK ? missed + 1 : 0;
@@ -300,10 +316,12 @@ export class MediaRoom extends Room {
       const away = missed >= UNREACHED && this.connection === 'connected';
       // Another session of ours may just be ending: the next try may do.
       const passes = !error || (stands && !(publishes && stood >= UNREACHED)) || (isPassing(error) && !away);
-      if (passes || (!error.status && !error.addresses && !away) || error.message === told) return;
-      told = error.message;
+      if (passes || (!error.status && !error.addresses && !away) || error.message === words) return told;
+      words = error.message;
       error.userID = userID;
-      this.fail(publishes && error.status === 409 ? elsewhere(error) : error);
+      told = publishes && error.status === 409 ? elsewhere(error) : error;
+      this.fail(told);
+      return told;
     };
   }
 
@@ -312,11 +330,17 @@ export class MediaRoom extends Room {
     this.#watchSpeaker();
     const { element } = player;
     if (element && ![...this.players].some((other) => other.element === element)) this.silenced.drop(element);
+    this.#unmeasured(userID);
     const heard = this.heard.get(userID);
     if (heard?.by !== player) return;
     heard.stop();
     this.heard.delete(userID);
-    this.qualities.delete(userID);
+  }
+
+  /** One connection of somebody's has ended: where it was the last one, there is nothing to say of it any more. */
+  #unmeasured(userID) {
+    const ours = this.publisher && userID === this.user?.userID;
+    if (!ours && ![...this.players].some((player) => player.userID === userID)) this.qualities.delete(userID);
   }
 
   /** Whether something is played without sound, because the browser allows none before somebody clicks. */
@@ -409,6 +433,28 @@ export class MediaRoom extends Room {
   /** The newest `{ quality, roundTrip, loss, bitrate }` of somebody's stream; null before there is one. */
   qualityOf(userID) {
     return this.qualities.get(userID) ?? null;
+  }
+}
+
+/** For how long it is borne that a stream is refused which was never published. */
+class Patience {
+  /** Rejects when it is over. */
+  end = new Promise((_, reject) => {
+    this.lose = reject;
+  });
+
+  constructor() {
+    this.end.catch(() => {});
+  }
+
+  /** The state of the connection, and why; `told`: the same, as it was told. */
+  take(state, error, told) {
+    if (state === 'open') this.content = true;
+    if (this.content || !error) return;
+    // A server that is away or busy refuses nothing.
+    if (!error.status || isPassing(error)) this.since = undefined;
+    else this.since ??= Date.now();
+    if (Date.now() - this.since >= REFUSED_FOR) this.lose(told ?? error);
   }
 }
 

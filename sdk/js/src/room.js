@@ -3,7 +3,7 @@
 
 import { wait } from './backoff.js';
 import { Chat, mayJoinLater } from './chat.js';
-import { asRoomError, Code, isPassing, RoomError, rejectsWell } from './errors.js';
+import { asRoomError, Code, isPassing, loggedOut, RoomError, rejectsWell } from './errors.js';
 import { Emitter } from './events.js';
 import { commandBody, directBody, messageOf, ownBody, parseObject, readBody, textBody } from './messages.js';
 import { Said } from './said.js';
@@ -18,13 +18,10 @@ const LOST_AFTER = 20_000;
 const SMALL = 200;
 const PUSHERS_WITHIN = 5_000;
 const PUSHERS_SPREAD = 0.5;
-/** What a call in a room is refused with where we are in no longer, and the reason that is told. */
-const OUT = new Map([
-  [Code.UNAUTHORISED, 'session'],
-  [Code.BANNED, 'banned'],
-]);
 
 export class Room extends Emitter {
+  #told = new WeakSet();
+
   /**
    * `session`: one that other rooms use too; without it, this room has its own. `leaveWithPage`: who closes the page, or goes to
    * another one, leaves the room at once. `language`, `mediaAtServer`: see `Session`.
@@ -46,6 +43,7 @@ export class Room extends Emitter {
         direct: (m) => this.onDirect(m),
         count: (m) => m.room === this.roomID && this.onCount(m.users),
         out: (m) => m.room === this.roomID && this.closed(m.reason),
+        unsigned: (error) => this.#unsigned(error),
         lost: (room, error) => {
           if (room !== this.roomID) return;
           if (mayJoinLater(error) && error.code !== 'no_room') this.#unheard(error);
@@ -100,6 +98,7 @@ export class Room extends Emitter {
     // How many users the chat counted last, and how often in a row a look at the room failed.
     this.users = 0;
     this.failedLooks = 0;
+    this.unseen = null;
     this.said.reset();
   }
 
@@ -128,8 +127,12 @@ export class Room extends Emitter {
     this.emit(short, event);
   }
 
-  fail(error) {
-    this.tell('onError', asRoomError(error));
+  /** What is told by a promise too, or was told while it was waited for, is told once. */
+  fail(cause) {
+    const error = asRoomError(cause);
+    if (this.#told.has(error)) return;
+    this.#told.add(error);
+    this.tell('onError', error);
   }
 
   /** A promise for the app, which may leave it alone: what goes wrong is told by `error`, too. */
@@ -491,6 +494,7 @@ export class Room extends Emitter {
     try {
       await this.#fetch();
       this.failedLooks = 0;
+      this.unseen = null;
     } catch (error) {
       // What was refused there says nothing of a room that was entered since.
       if (this.visit === visit) await this.#unseen(error);
@@ -505,13 +509,13 @@ export class Room extends Emitter {
 
   async #unseen(error) {
     if (error.code === Code.NO_ROOM) await this.missing();
-    else if (isPassing(error)) this.#lookLater();
+    else if (isPassing(error)) this.#lookLater(error);
     else if (!this.#isOut(error)) this.fail(error);
   }
 
   /** Closes the room where an error says that we are in no longer. */
-  #isOut({ code }) {
-    const reason = OUT.get(code);
+  #isOut(error) {
+    const reason = loggedOut(error);
     if (reason) this.closed(reason);
     return reason !== undefined;
   }
@@ -522,18 +526,35 @@ export class Room extends Emitter {
     if (!roomID || !this.entered || this.beating) return;
     this.beating = true;
     try {
-      if (this.isPusher) await this.call('pusher_heartbeat', { roomID, userID: this.user.userID });
-      if (this.chat.state !== 'open' || this.lostSince || this.unheard) await this.refresh();
+      const beats = this.isPusher;
+      if (beats) await this.call('pusher_heartbeat', { roomID, userID: this.user.userID });
+      const looks = this.chat.state !== 'open' || this.lostSince || this.unheard;
+      if (looks) await this.refresh();
+      if (this.visit !== visit) return;
+      // Who does no more than look has no answer then.
+      if (looks && !beats && this.unseen) throw this.unseen;
       this.#answered(true);
       this.#joinAgain();
     } catch (error) {
       if (this.visit !== visit) return;
       if (error.code === Code.NOT_MEMBER) await this.#back();
-      else if (isPassing(error)) this.#answered(false, error);
-      else this.#isOut(error);
+      else if (!this.#isOut(error)) this.#notAnswered(error);
     } finally {
       this.beating = false;
     }
+  }
+
+  #notAnswered(error) {
+    this.#unsigned(error);
+    this.#answered(false, error);
+  }
+
+  /** That the app gave no signature is told once, until there is a session again. */
+  #unsigned(error) {
+    const { token } = this.session;
+    if (error.code !== Code.SIGNATURE || this.unsignedAt === token) return;
+    this.unsignedAt = token;
+    this.fail(error);
   }
 
   #joinAgain() {
@@ -645,7 +666,9 @@ export class Room extends Emitter {
   }
 
   /** The server was busy or away: nobody else tells us of what changed meanwhile. */
-  #lookLater() {
+  #lookLater(error) {
+    this.#unsigned(error);
+    this.unseen = error;
     this.failedLooks += 1;
     if (this.roomID && this.entered) this.refreshSoon(Math.min(30_000, 1_000 * 2 ** this.failedLooks));
   }

@@ -399,3 +399,101 @@ test('a screen that is ended in the browser’s bar before its turn is not shown
   await assert.rejects(showing, { code: 'ended' });
   assert.deepEqual([shown(), media.state.screen], [['first video'], false]);
 });
+
+/** What holds changes back until it is answered, by what asks the person. */
+const asks = {
+  'a permission': (devices) => {
+    let answer;
+    devices.slow = new Promise((resolve) => {
+      answer = resolve;
+    });
+    return { begin: (media) => media.choose('camera', 'other'), answer };
+  },
+  'a screen': (devices) => {
+    const { getDisplayMedia } = devices;
+    let answer;
+    const chosen = new Promise((resolve) => {
+      answer = resolve;
+    });
+    devices.getDisplayMedia = async () => {
+      await chosen;
+      return getDisplayMedia();
+    };
+    return { begin: (media) => media.setScreen(true), answer };
+  },
+};
+const turned = () => new Promise((resolve) => setImmediate(resolve));
+
+for (const [what, ask] of Object.entries(asks))
+  test(`who is asked for ${what} is silent and black as soon as it is wanted`, async () => {
+    const { media, devices } = local();
+    const told = [];
+    media.changed = () => told.push([media.mic, media.cam]);
+    await media.open();
+    const [mic] = media.stream.getAudioTracks();
+    const [camera] = media.stream.getVideoTracks();
+    const { begin, answer } = ask(devices);
+    const begun = begin(media);
+    await turned();
+    told.length = 0;
+    const off = [media.setMicrophone(false), media.setCamera(false)];
+    assert.deepEqual([mic.enabled, camera.enabled], [false, false]);
+    assert.deepEqual(told, [
+      [false, true],
+      [false, false],
+    ]);
+    answer();
+    await Promise.all([begun, ...off]);
+    assert.deepEqual([media.mic, media.cam, camera.readyState], [false, false, 'ended']);
+    assert.ok(
+      labelled('other').every((t) => t.readyState === 'ended'),
+      'that of the new device, too',
+    );
+  });
+
+test('of on and off the last word holds while a person is asked, and nothing is on in between', async () => {
+  const { media, devices } = local();
+  await media.open();
+  const [mic] = media.stream.getAudioTracks();
+  const enabled = [];
+  Object.defineProperty(mic, 'enabled', { get: () => enabled.at(-1) ?? true, set: (on) => enabled.push(on) });
+  await media.setMicrophone(false);
+  await media.setCamera(false);
+  const { begin, answer } = asks['a screen'](devices);
+  const begun = begin(media);
+  await turned();
+  enabled.length = 0;
+  const words = [true, false].flatMap((on) => [media.setMicrophone(on), media.setCamera(on)]);
+  answer();
+  await Promise.all([begun, ...words]);
+  assert.ok(enabled.length && enabled.every((on) => !on), `${enabled}`);
+  assert.deepEqual([media.state.mic, media.state.cam, devices.asked.length], [false, false, 1], 'no camera is opened');
+  await Promise.all([true, false, true].flatMap((on) => [media.setMicrophone(on), media.setCamera(on)]));
+  assert.deepEqual([mic.enabled, media.state.mic, media.state.cam], [true, true, true]);
+});
+
+test('a screen that is ended is seen no more, and not at all where it was ended before it was chosen', async () => {
+  const { media, devices, sent } = local();
+  await media.open();
+  await media.setScreen(true);
+  const [screen] = labelled('screen');
+  const asked = asks['a permission'](devices);
+  const opening = asked.begin(media);
+  await turned();
+  const ending = media.setScreen(false);
+  assert.equal(screen.enabled, false);
+  asked.answer();
+  await Promise.all([opening, ending]);
+  sent.length = 0;
+  const { begin, answer } = asks['a screen'](devices);
+  const begun = begin(media);
+  const ended = media.setScreen(false);
+  answer();
+  await assert.rejects(begun, { code: 'ended' });
+  await ended;
+  await turned();
+  assert.deepEqual(
+    [sent, media.state.screen, labelled('screen').map((t) => t.readyState)],
+    [[], false, ['ended', 'ended']],
+  );
+});

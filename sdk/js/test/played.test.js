@@ -29,6 +29,10 @@ class Peer extends EventTarget {
     return new Map();
   }
   close() {}
+  become(state) {
+    this.connectionState = state;
+    this.dispatchEvent(new Event('connectionstatechange'));
+  }
 }
 
 /** A <video>; `refuses`: it may not play with sound. */
@@ -62,20 +66,22 @@ async function playing({ status = 201, media = { Player } } = {}) {
   const server = world();
   const platform = server.platform();
   const { request } = platform;
+  const answers = { status };
   platform.request = async (url, options) =>
     /\/whe?i?p\//.test(url)
-      ? { status, text: status === 201 ? 'answer' : 'why', header: () => null }
+      ? { status: answers.status, text: answers.status === 201 ? 'answer' : 'why', header: () => null }
       : request(url, options);
   const room = new RTCRoom({ platform, media });
   const seen = await enter(room, (r) => r.push({ roomID: 'r' }));
-  return { server, room, seen };
+  return { server, room, seen, answers };
 }
 const BOB = { userID: 'bob', whepURL: 'http://h/whep/bob' };
 
 for (const status of [409, 404])
   test(`a publisher that is refused again and again with ${status} says so once; a player waits`, async () => {
     const { room, seen } = await playing({ status, media: { Player, Publisher: Player } });
-    room.publish(null).catch(() => {});
+    const states = [];
+    const publishing = room.publish(null, { onState: (state) => states.push(state) }).catch((error) => error);
     room.play(BOB, new Video());
     await pass(1_000);
     assert.deepEqual(seen('onError'), [], 'another session of ours may just be ending');
@@ -89,6 +95,8 @@ for (const status of [409, 404])
       told[0].message,
       status === 409 ? /^ada publishes elsewhere already.*409: why$/ : /answered 404: why$/,
     );
+    assert.equal(await publishing, told[0], 'and rejects');
+    assert.deepEqual([room.publisher, states.at(-1)], [null, 'closed'], 'and is over');
     await room.logout();
   });
 
@@ -169,6 +177,10 @@ test('what the system has paused plays again, when the page is shown again too',
   video.srcObject = srcObject;
   await player.stop();
   assert.deepEqual([await happens('pause'), await happens('return')], [0, 0]);
+  player.start();
+  await settle();
+  assert.deepEqual([await happens('pause'), await happens('return')], [1, 1]);
+  await player.stop();
   await room.logout();
 });
 
@@ -207,5 +219,96 @@ test('sound goes elsewhere when the chosen speaker is pulled out', async () => {
   assert.equal(listeners, 1);
   await player.stop();
   assert.equal(listeners, 0);
+  await room.logout();
+});
+
+test('what a person turned off stays off when all is closed and opened again', async () => {
+  const { room } = await playing();
+  await room.openMedia();
+  await room.setMicrophoneEnabled(false);
+  await room.setCameraEnabled(false);
+  room.closeMedia();
+  const stream = await room.openMedia();
+  assert.deepEqual(
+    [stream.getAudioTracks()[0].enabled, room.local.state.mic, room.local.state.cam],
+    [false, false, false],
+  );
+  await room.setMicrophoneEnabled(true);
+  assert.equal(stream.getAudioTracks()[0].enabled, true);
+  room.closeMedia();
+  assert.equal((await room.openMedia()).getAudioTracks()[0].enabled, true);
+  room.closeMedia();
+  await room.logout();
+});
+
+test('a publisher that is refused for a while, or finds no server, is published when it is let in, and tried again from then on', async () => {
+  const { room, seen, answers } = await playing({ status: 409, media: { Player, Publisher: Player } });
+  const publishing = room.publish(null);
+  await pass(12_000);
+  answers.status = 503;
+  await pass(60_000);
+  answers.status = 201;
+  await pass(9_000);
+  Peer.made.at(-1).become('connected');
+  assert.equal(await publishing, room.publisher);
+  answers.status = 409;
+  Peer.made.at(-1).become('failed');
+  await pass(60_000);
+  assert.deepEqual(
+    seen('onError').flatMap((e) => e.status ?? []),
+    [409, 409],
+  );
+  answers.status = 201;
+  await pass(9_000);
+  Peer.made.at(-1).become('connected');
+  assert.equal(room.publisher.state, 'open', 'what was published comes back by itself');
+  await room.logout();
+});
+
+test('of what is stopped no quality is told, and none is kept', async () => {
+  const { room } = await playing({ media: { Player, Publisher: Player } });
+  const told = [];
+  room.on('quality', ({ userID, quality }) => told.push([userID, quality]));
+  room.on('roomClose', () => told.push('closed'));
+  const begin = async () => {
+    room.publish(null).catch(() => {});
+    const player = room.play(BOB, new Video());
+    await settle();
+    for (const peer of Peer.made) peer.become('connected');
+    await pass(3_000);
+    return player;
+  };
+  const player = await begin();
+  const qualities = () => ['ada', 'bob'].map((userID) => room.qualityOf(userID));
+  assert.ok(qualities().every(Boolean));
+  told.length = 0;
+  await room.unpublish();
+  await player.stop();
+  assert.deepEqual([qualities(), told.filter(([, quality]) => quality === 'lost')], [[null, null], []]);
+  // One that never had pictures.
+  const early = room.play({ ...BOB, userID: 'eve' }, new Video());
+  assert.ok(room.qualityOf('eve'));
+  await early.stop();
+  assert.equal(room.qualityOf('eve'), null);
+  await begin();
+  told.length = 0;
+  room.closed('kicked');
+  await pass(5_000);
+  assert.deepEqual([told, qualities()], [['closed'], [null, null]]);
+  await room.logout();
+});
+
+test('without WebRTC nothing is played or published, which is told, and nothing is left behind', async () => {
+  const { room, seen } = await playing({ media: { Player, Publisher: Player } });
+  delete globalThis.RTCPeerConnection;
+  room.play(BOB, new Video());
+  await settle();
+  assert.equal(room.players.size, 0);
+  await assert.rejects(room.publish(null), { code: 'media' });
+  assert.equal(room.publisher, null);
+  assert.deepEqual(
+    seen('onError').map((e) => e.code),
+    ['media', 'media'],
+  );
   await room.logout();
 });
