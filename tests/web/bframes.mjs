@@ -5,7 +5,10 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { bare, stream } from './probes.mjs';
-import { browse, enter, Server, shot, until } from './stage.mjs';
+import { browse, enter, Server, shot, until as within } from './stage.mjs';
+
+// ffmpeg of a rendition gives way to all else on the machine.
+const until = (what, ask, bound = 90_000) => within(what, ask, bound);
 
 const server = new Server({ ROOMSERVICE_WEBRTC__RENDITIONS: '1' });
 await server.start();
@@ -88,12 +91,11 @@ const runs = async (name, size = [640, 360]) => {
     return frames > 30 && energy > 0 && now.join() === size.join();
   });
   const before = await seen(name);
-  await new Promise((resolve) => setTimeout(resolve, 4_000));
-  const after = await seen(name);
+  const after = await until(`${name} goes on seeing and hearing`, async () => {
+    const now = await seen(name);
+    return now.frames > before.frames + 60 && now.energy > before.energy && now;
+  });
   console.log(name, JSON.stringify(after));
-  // 30 a second, with room for a machine that does other things.
-  assert.ok(after.frames - before.frames > 60, `${name}: ${JSON.stringify([before, after])}`);
-  assert.ok(after.energy > before.energy, `${name} hears`);
 };
 
 // Nobody knows of B-frames yet: the first viewer is the one that finds them, or comes before.
@@ -138,14 +140,23 @@ await leave('first');
 await new Promise((resolve) => setTimeout(resolve, 2_000));
 assert.equal(await made(), 1, 'somebody still watches');
 await leave('late');
-await until('it ends', async () => (await made()) === 0, 30_000);
+await until('it ends', async () => (await made()) === 0);
 assert.deepEqual(await play('eve', eve.whep), { status: 201 });
 await runs('eve', [320, 240]);
 
-// With its stream.
+// Its publisher comes back without B-frames: after a while the stream is seen as it is, in the same session.
 eve.kill();
-await until('it ends with its stream', async () => (await made()) === 0, 40_000);
+const right = await push('eve', 'wasps', ['640x360', '320x240'], ['-bf 3', '-bf 0']);
+await until('it is no longer needed', async () => (await made()) === 0);
+await runs('eve', [320, 240]);
+right.kill();
+
+// It ends with its stream.
+assert.deepEqual(await play('again', wide.whep), { status: 201 });
+await runs('again', [480, 270]);
+assert.equal(await made(), 1);
 wide.kill();
+await until('it ends with its stream', async () => (await made()) === 0);
 assert.deepEqual(problems, []);
 await browser.close();
 await server.kill('SIGTERM');
