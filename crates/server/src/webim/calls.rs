@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use room::RoomId;
+use room::{RoomId, UserId};
 use room::chat::{Body, End, MAX_NICK, Nick, Refusal, Said};
 use serde::Deserialize;
 use serde_json::json;

@@ -209,7 +209,7 @@ async fn a_mix_whose_ffmpeg_ends_after_its_first_picture_each_time_is_given_up()
     layout.inputs = vec![input("b", None)];
     mixer.start("1", Output::Own(name("m")), layout).unwrap();
     until("the mix is seen", 20, || hub.info(&name("m")).is_some()).await;
-    until("it is given up", 90, || mixer.len() == 0).await;
+    until("it is given up", 90, || mixer.is_empty()).await;
 }
 
 #[tokio::test]
