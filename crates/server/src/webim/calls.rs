@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use room::{RoomId, UserId};
 use room::chat::{Body, End, MAX_NICK, Nick, Refusal, Said};
+use room::{RoomId, UserId};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
