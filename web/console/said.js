@@ -131,6 +131,9 @@ const ZH = {
     '在 systemd unit 里写 LimitNOFILE=1048576，docker 用 --ulimit nofile=1048576，或降低 http.max_connections',
   '{most} may be open, fewer than http.max_connections = {connections}':
     '可打开 {most} 个文件，少于 http.max_connections = {connections}',
+  'chat.max_connections = {chat} leaves no connection of http.max_connections = {http} for calls':
+    'chat.max_connections = {chat} 占满了 http.max_connections = {http}，调用没有连接可用（WebSocket 也算连接）',
+  'a higher http.max_connections': '调高 http.max_connections',
   // Neighbours
   'start Redis, let this machine in (bind, ACL, firewall), and see that store.redis has its address and password':
     '启动 Redis，让本机能连接（bind、ACL、防火墙），并检查 store.redis 的地址和密码',

@@ -50,6 +50,7 @@ pub async fn examine(settings: &Settings, clouds: &Clouds, webrtc: Option<&Webrt
     found.extend(disk);
     found.extend(recordings);
     found.push(machine::files(settings));
+    found.extend(machine::connections(settings));
     found.extend(redis.verdicts);
     found.extend(webhooks.verdicts);
     found.extend(clouds);

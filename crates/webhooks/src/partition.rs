@@ -120,7 +120,8 @@ impl Free {
         let refused = held.values().filter(|held| held.next.is_some()).count();
         Free {
             refused: Semaphore::new(MOST_HELD.saturating_sub(refused)),
-            busy: Semaphore::new(MOST_BUSY.saturating_sub(held.len() - refused)),
+            // A busy room that is refused takes no place of those: then fewer may be busy.
+            busy: Semaphore::new((MOST_HELD + MOST_BUSY).saturating_sub(held.len()).min(MOST_BUSY)),
         }
     }
 }

@@ -332,6 +332,22 @@ pub fn files(settings: &Settings) -> Verdict {
     judge_files(limit.maximum.unwrap_or(u64::MAX), settings.http.max_connections as u64)
 }
 
+/// Whether calls are answered when the chat is full: its WebSockets are connections, too. None: they are.
+pub fn connections(settings: &Settings) -> Option<Verdict> {
+    judge_connections(settings.http.max_connections, settings.chat.max_connections)
+}
+
+fn judge_connections(http: usize, chat: usize) -> Option<Verdict> {
+    let seen = || {
+        said!(
+            "chat.max_connections = {chat} leaves no connection of http.max_connections = {http} for calls",
+            http = http,
+            chat = chat
+        )
+    };
+    (http <= chat).then(|| Verdict::warn("connections", seen(), said!("a higher http.max_connections")))
+}
+
 fn judge_files(most: u64, connections: u64) -> Verdict {
     const NAME: &str = "files";
     if most >= connections.saturating_add(BESIDE).max(1024) {
@@ -480,5 +496,8 @@ mod tests {
         is(&judge_files(256, 50_000), Level::Fail, "256 may be open", "LimitNOFILE");
         is(&judge_files(4096, 50_000), Level::Warn, "fewer than http.max_connections = 50000", "--ulimit");
         is(&judge_files(1 << 20, 50_000), Level::Ok, "enough", "");
+        let both = judge_connections(50_000, 50_000).unwrap();
+        is(&both, Level::Warn, "chat.max_connections = 50000 leaves no connection", "a higher");
+        assert!(judge_connections(100_000, 50_000).is_none());
     }
 }
