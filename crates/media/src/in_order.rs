@@ -33,11 +33,13 @@ const MEASURED: Duration = Duration::from_secs(5);
 /// Most pixels of a picture: what is larger is made smaller.
 const MOST_PIXELS: f64 = 1920.0 * 1088.0;
 /// The size of pictures that do not say theirs.
-const UNKNOWN: (u32, u32) = (1280, 720);
+const UNKNOWN_WIDTH: u32 = 1280;
+const UNKNOWN_HEIGHT: u32 = 720;
 /// Frame rates that cameras and encoders have.
 const RATES: [u32; 10] = [5, 10, 12, 15, 20, 24, 25, 30, 50, 60];
 /// Bits a second: no less and no more.
-const BITS: (u64, u64) = (300_000, 8_000_000);
+const LEAST_BITS: u64 = 300_000;
+const MOST_BITS: u64 = 8_000_000;
 
 /// Why there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -154,10 +156,10 @@ struct Guess {
 impl Guess {
     fn of(info: &StreamInfo) -> Self {
         let video = info.video.as_ref().filter(|video| video.width > 0 && video.height > 0);
-        let size = video.map_or(UNKNOWN, |video| fitting(video.width, video.height));
+        let size = video.map_or((UNKNOWN_WIDTH, UNKNOWN_HEIGHT), |video| fitting(video.width, video.height));
         let measured = info.age >= MEASURED && info.frame_rate >= 1.0 && info.bitrate_in > 0;
         let flow = measured.then(|| {
-            let bits = info.bitrate_in.clamp(BITS.0, BITS.1);
+            let bits = info.bitrate_in.clamp(LEAST_BITS, MOST_BITS);
             (usual(info.frame_rate), u32::try_from(bits).unwrap_or(u32::MAX))
         });
         Guess { size, flow }
