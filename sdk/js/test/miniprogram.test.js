@@ -17,7 +17,8 @@ function page(server) {
   let made;
   const wx = {
     login: ({ success }) => success({ code: 'c' }),
-    request: ({ data, success }) => success({ data: { userID: data.code && 'ada', userSig: 's', sdkAppID: 1 } }),
+    request: ({ data, success }) =>
+      success({ statusCode: 200, data: { userID: data.code && 'ada', userSig: 's', sdkAppID: 1 } }),
   };
   const given = {
     Page: (it) => {
