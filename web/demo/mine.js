@@ -5,6 +5,9 @@ import { chooseDevices } from './devices.js';
 import { drawnTrack, toneTrack } from './local.js';
 import { t, why } from './text.js';
 
+/** What says that there is no device: its stand-in stays. */
+const NONE = new Set(['no_device', 'media']);
+
 export class Mine {
   /** `changed()`: something is on, off or another one. */
   constructor(room, changed) {
@@ -49,17 +52,16 @@ export class Mine {
     }
     // The room was left meanwhile.
     if (why === 'ended') return;
-    await this.#fill();
+    if (!this.room.local?.stream.getVideoTracks().length) await this.#fill('cam');
+    if (!this.room.local?.stream.getAudioTracks().length) await this.#fill('mic');
     this.drawn = this.#isDrawn() ? (why ?? 'missing') : null;
     this.open = true;
     if (this.drawn) toast(t(this.drawn === 'denied' ? 'denied' : 'noCamera'));
     this.label();
   }
 
-  async #fill() {
-    const { room } = this;
-    if (!room.local?.stream.getVideoTracks().length) await this.#stand(drawnTrack(room.user.userName));
-    if (!room.local?.stream.getAudioTracks().length) await this.#stand(toneTrack());
+  #fill(what) {
+    return this.#stand(what === 'cam' ? drawnTrack(this.room.user.userName) : toneTrack());
   }
 
   async #stand(track) {
@@ -77,23 +79,31 @@ export class Mine {
     if (!this.open || !room.local) return;
     const on = !room.local[what];
     const set = { mic: 'setMicrophoneEnabled', cam: 'setCameraEnabled', screen: 'setScreenShareEnabled' }[what];
+    const stood = on && this.#standIn(what);
+    // Where the stand-in has ended, the device itself is asked for: it may be there, or allowed, by now.
+    if (stood) this.#end(stood);
     try {
       await room[set](on);
-      if (on) await this.#real(what);
     } catch (error) {
+      if (stood && this.open && NONE.has(error.code)) await this.#fill(what);
       // Who closes the browser's choice of screens has refused nothing.
-      if (what !== 'screen' || error.code !== 'denied') toast(why(error), 'bad');
+      else if (what !== 'screen' || error.code !== 'denied') toast(why(error), 'bad');
     }
-  }
-
-  /** Puts the device itself in place of its stand-in: it may be there, or allowed, by now. */
-  async #real(what) {
-    const { room, drawn } = this;
-    const [mic] = room.local.stream.getAudioTracks();
-    if (!this.stands.includes({ mic, cam: drawn !== 'chosen' && room.local.camera }[what])) return;
-    await room.openMedia({ camera: what === 'cam', microphone: what === 'mic' });
+    if (!stood) return;
     if (!this.#isDrawn()) this.drawn = null;
     this.changed();
+  }
+
+  /** What stands in for microphone or camera, unless the person chose it. */
+  #standIn(what) {
+    const { local } = this.room;
+    const track = { mic: local.stream.getAudioTracks()[0], cam: this.drawn !== 'chosen' && local.camera }[what];
+    return this.stands.find((one) => one === track);
+  }
+
+  #end(stood) {
+    stood.stop();
+    this.stands = this.stands.filter((one) => one !== stood);
   }
 
   async #choose(chosen) {

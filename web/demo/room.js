@@ -12,6 +12,8 @@ import { t, why } from './text.js';
 
 /** How many of the newest messages a newcomer reads: all that a room keeps. */
 const READ = 200;
+/** Milliseconds. */
+const PUBLISH_AGAIN_AFTER = 5_000;
 
 export class RoomView {
   /** `create`: the name of a room to make; without it, the room is entered. */
@@ -262,8 +264,10 @@ export class RoomView {
       tile?.element.classList.toggle('sending', state === 'open');
       if (error?.addresses) toast(t('noMedia', { address: error.addresses.join(', ') }), 'bad');
     };
-    // What goes wrong is tried again, and told by `error`.
-    this.room.publish(null, { onState }).catch(() => {});
+    // What goes wrong is told by `error`. What is refused for long is tried again later: the other tab may have been closed.
+    this.room.publish(null, { onState }).catch(({ status }) => {
+      if (status) setTimeout(() => this.gone || this.room.publisher || this.#publish(), PUBLISH_AGAIN_AFTER);
+    });
   }
 
   /** Another program pushes our stream instead of this page; then we play it like everybody. */

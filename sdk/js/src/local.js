@@ -133,8 +133,13 @@ export class LocalMedia {
   }
 
   async #cameraOn() {
-    if (this.camera?.readyState === 'live') this.camera.enabled = true;
-    else for (const opened of await this.#ask(['camera'])) await this.#take(opened, true);
+    if (this.camera?.readyState === 'live') {
+      this.camera.enabled = true;
+      return;
+    }
+    // One of the app's that has ended: pictures go on while the person is asked.
+    if (this.camera) await this.#cameraClosed();
+    for (const opened of await this.#ask(['camera'])) await this.#take(opened, true);
   }
 
   async #cameraClosed() {

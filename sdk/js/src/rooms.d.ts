@@ -8,6 +8,10 @@ export interface Platform {
 export interface LoginInfo {
   userID: string;
   /** The signature that your backend made for this user, or a function that fetches one (called again when it ended). */
+  /**
+   * A function is asked again when the session ends. Where it throws it is asked again later, and `error` tells so once (`signature`); where
+   * it gives '' nobody is logged in any more, and rooms close with the reason `session`.
+   */
   userSig: string | ((userID: string) => string | Promise<string>);
   sdkAppID: number | string;
   accType?: string;
@@ -213,7 +217,7 @@ export interface RoomListener {
   onChatState?(event: { state: 'connecting' | 'open' | 'waiting' | 'closed' | 'ended' }): void;
   /**
    * What goes wrong in the background. A stream that the server refuses to a player (406: `message` says why) or to us as its publisher
-   * (409: it is published elsewhere), or that cannot be reached, is told once; it is tried again all the same.
+   * (409: it is published elsewhere), or that cannot be reached, is told once; it is tried again all the same, but for `publish` see there.
    */
   onError?(error: RoomError): void;
 }
@@ -360,7 +364,7 @@ declare class Room<Listener extends RoomListener> extends Emitter<EventsOf<Liste
   /** Opens camera and microphone, before or after entering; the stream's tracks change with what is turned on. */
   openMedia(options?: OpenOptions): Promise<MediaStream>;
   closeMedia(): void;
-  /** Others see it, also who comes later. A microphone that is off stays open; it stays off, whatever is opened, until it is turned on here. */
+  /** Others see it, also who comes later. A microphone that is off stays open; it is off at once, and stays off, whatever is closed and opened, until it is turned on here. */
   setMicrophoneEnabled(on: boolean): Promise<void>;
   /** A camera that is off is closed; black pictures go on. */
   setCameraEnabled(on: boolean): Promise<void>;
@@ -375,7 +379,8 @@ declare class Room<Listener extends RoomListener> extends Emitter<EventsOf<Liste
   qualityOf(userID: string): Quality | null;
   /**
    * What `openMedia` opened, or a stream of your own, whose tracks are never stopped. Resolves once media flows; rejects with `ended` where
-   * `publish` or `unpublish` is called before.
+   * `publish` or `unpublish` is called before, and with what `error` told where the server refuses the stream for 20 seconds before. Then
+   * it is over; what was published once comes back by itself.
    */
   publish(stream?: MediaStream | null, options?: PublishOptions): Promise<Publisher>;
   unpublish(): Promise<void>;

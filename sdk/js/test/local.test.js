@@ -112,6 +112,20 @@ test('tracks of the app are blackened and never stopped', async () => {
   assert.ok(made.every((t) => t.readyState === 'live'));
 });
 
+test('where a track of the app has ended the camera is asked for, and black pictures go on until then', async () => {
+  const { media, devices, shown } = local();
+  const drawn = new Track('video', 'drawn');
+  await media.use(drawn);
+  await media.setCamera(false);
+  drawn.stop();
+  devices.refuse = 'NotAllowedError';
+  await assert.rejects(media.setCamera(true), { code: 'denied' });
+  assert.deepEqual([shown(), drawn.enabled, media.state.cam], [['blank'], false, false]);
+  devices.refuse = null;
+  await media.setCamera(true);
+  assert.deepEqual([shown(), media.state.cam], [['first video'], true]);
+});
+
 test('a track of the app takes the place of the camera, and a camera its place again', async () => {
   const { media, shown } = local();
   await media.open();

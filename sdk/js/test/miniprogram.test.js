@@ -17,7 +17,8 @@ function page(server) {
   let made;
   const wx = {
     login: ({ success }) => success({ code: 'c' }),
-    request: ({ data, success }) => success({ data: { userID: data.code && 'ada', userSig: 's', sdkAppID: 1 } }),
+    request: ({ data, success }) =>
+      success(server.app ?? { statusCode: 200, data: { userID: data.code && 'ada', userSig: 's', sdkAppID: 1 } }),
   };
   const given = {
     Page: (it) => {
@@ -255,5 +256,17 @@ test('who goes live again is heard, whether the room was left or closed; why it 
     assert.deepEqual([it.data.roomID, it.data.pushURL, it.data.mic], ['', '', true], end);
     if (end !== 'leave') assert.match(it.data.note, /^(The|You) .*room/);
   }
+  await it.onUnload();
+});
+
+test('a backend that is away is asked for a signature again; one that knows nobody ends the room', async () => {
+  const server = tea();
+  const it = page(server);
+  await it.onLoad();
+  const { userSig } = it.room.session.login;
+  server.app = { statusCode: 502, data: '<html>' };
+  await assert.rejects(userSig('ada'), { message: 'the server answered 502' });
+  server.app = { statusCode: 401, data: { message: 'who?' } };
+  assert.equal(await userSig('ada'), undefined);
   await it.onUnload();
 });

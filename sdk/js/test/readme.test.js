@@ -82,7 +82,7 @@ for (const [i, code] of blocks.entries()) {
       LiveRoom: known(code.includes('roomservice-sdk/wechat') ? MiniRoom : LiveRoom),
       login: async () => LOGIN,
       console: { log() {} },
-      fetch: async () => ({ text: async () => 'sig' }),
+      fetch: async () => ({ ok: true, status: 200, text: async () => 'sig' }),
       document: { createElement: () => ({}) },
       navigator: { mediaDevices: { getUserMedia: async () => ({ getTracks: () => [] }) } },
       page: {

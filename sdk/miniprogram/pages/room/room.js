@@ -22,9 +22,13 @@ const CLOSED = {
 /** What holds outside of a room: the microphone is on when one goes live again. */
 const OUT = { roomID: '', liveURL: '', pushURL: '', others: [], mic: true };
 
-/** What wx.request answers, as a promise. */
+/** What wx.request answers, as a promise. A server that is away has not said that nobody is logged in. */
 const ask = (url, data) =>
-  new Promise((resolve, reject) => wx.request({ url, data, success: (r) => resolve(r.data), fail: reject }));
+  new Promise((resolve, reject) => {
+    const success = ({ statusCode, data: answer }) =>
+      statusCode < 500 ? resolve(answer) : reject(new Error(`the server answered ${statusCode}`));
+    wx.request({ url, data, success, fail: reject });
+  });
 const loginCode = () => new Promise((resolve, reject) => wx.login({ success: (r) => resolve(r.code), fail: reject }));
 
 Page({
