@@ -1,18 +1,19 @@
 //! A picture for a stream that has none yet: black, 320 by 180, in each codec that players know (x264, x265 and libvpx and
-//! libaom, without their messages). Pure: knows no time but that of the frames.
+//! libaom, without their messages). Knows no time but that of the frames, save for
+//! how long a player waits.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::codec::vpx;
 use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Expected, Flowing, Reader, Tracks};
 
-/// How long the sound of a stream whose pictures flow is held back from a player that is to begin with one of them. Streams without
-/// a keyframe at hand, and publishers that make none, are heard at least.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+/// How long [`Patience`] lasts.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How often the black picture is shown, in microseconds.
 const EVERY: i64 = 240_000;
 
@@ -52,6 +53,21 @@ impl Black {
     /// Whether a frame is this picture.
     pub fn is(&self, frame: &Frame) -> bool {
         frame.payload == self.key
+    }
+}
+
+/// With a player that is to begin with a picture: for how long sound is held back that comes first. Streams without a keyframe at
+/// hand, and publishers that make none, are heard at least.
+#[derive(Default)]
+pub(crate) struct Patience(Option<Instant>);
+
+impl Patience {
+    /// Whether it lasts still; `is_heard`: there is sound, from the first of which on it counts.
+    pub fn lasts(&mut self, is_heard: bool) -> bool {
+        if is_heard {
+            self.0.get_or_insert_with(Instant::now);
+        }
+        self.0.is_none_or(|since| since.elapsed() < PATIENCE)
     }
 }
 

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use tokio::time::Instant;
 
 use super::{Form, burst, frame, header, in_old_numbers, write_in};
-use crate::black::{PATIENCE, Placeholder};
+use crate::black::{Patience, Placeholder};
 use crate::ended::Ended;
 use crate::filler::{Filler, Verdict};
 use crate::frame::{Frame, Kind, Span};
@@ -39,8 +38,7 @@ pub struct Player {
     tracks: Option<Tracks>,
     /// Sound that came while it was not known whether there are pictures.
     held: Vec<Arc<Frame>>,
-    /// When the first of it came.
-    since: Option<Instant>,
+    patience: Patience,
     /// Blocks that wait for the one before them.
     next: VecDeque<Bytes>,
     filled: Vec<Arc<Frame>>,
@@ -59,7 +57,7 @@ impl Player {
             strict: false,
             tracks: None,
             held: Vec::new(),
-            since: None,
+            patience: Patience::default(),
             next: VecDeque::new(),
             filled: Vec::new(),
         }
@@ -123,10 +121,7 @@ impl Player {
             let is_announced = frames.iter().any(|f| f.kind.is_config());
             let expected = self.reader.expected();
             let flowing = self.reader.flowing();
-            if is_heard {
-                self.since.get_or_insert_with(Instant::now);
-            }
-            let waits = self.since.is_none_or(|since| since.elapsed() < PATIENCE);
+            let waits = self.patience.lasts(is_heard);
             if (is_heard && waits && expected.is_about_to_be(flowing)) || (!is_heard && is_announced) {
                 self.held.extend(frames.iter().filter(|f| f.kind == Kind::Audio).cloned());
                 // The configurations that were among them.

@@ -248,7 +248,7 @@ impl Server {
         let takes: &'static [Codec] = if hears { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
         let most = options.wait.unwrap_or(LONGEST_WAIT);
         let wait = asked_wait(&what.query).max(options.least_wait).min(most);
-        let ticket = if self.is_put_in_order(&what.stream) {
+        let ticket = if self.inner.common.is_put_in_order(&what.stream) {
             // It is only counted: a worker's feed reads what is made of it.
             let mut ticket = hub.subscribe(&what.stream, want)?;
             ticket.reads_no_more();
@@ -307,10 +307,6 @@ impl Server {
         }
     }
 
-    fn is_put_in_order(&self, stream: &StreamName) -> bool {
-        self.inner.common.in_order.as_ref().is_some_and(|in_order| in_order.is_made(stream))
-    }
-
     /// How a viewer of a stream is answered, and the formats of its pictures, as far as they are known: what it is shown at the
     /// moment, the stream itself, and what mixes are made in, since one may come or go at any time. The stream itself tells: what is
     /// made of it for the first viewer holds nothing yet.
@@ -318,8 +314,11 @@ impl Server {
         let hub = &self.inner.common.hub;
         let way = if hub.is_layered(stream) { Way::Adapting } else { Way::Out };
         let of = |name: &StreamName| hub.info(name).and_then(|info| info.video).map(|video| Format::of(&video));
-        let own =
-            if self.is_put_in_order(stream) { Some(Format { codec: MIXED, profile: [0; 3] }) } else { of(stream) };
+        let own = if self.inner.common.is_put_in_order(stream) {
+            Some(Format { codec: MIXED, profile: [0; 3] })
+        } else {
+            of(stream)
+        };
         let mut formats: Vec<Format> = own.into_iter().collect();
         if view == View::Shown {
             let is_over = hub.is_overlaid(stream) || hub.info(stream).is_none();

@@ -28,6 +28,7 @@ use super::{Counters, Refused};
 use crate::ended::Ended;
 use crate::hub::{Hub, Item};
 use crate::in_order::InOrder;
+use crate::name::StreamName;
 use crate::request::Kick;
 use viewers::{Feed, Source};
 
@@ -68,6 +69,13 @@ pub(super) struct Common {
     pub reach: Reach,
     pub unfits: Unfits,
     pub in_order: Option<InOrder>,
+}
+
+impl Common {
+    /// Whether a rendition without B-frames is made of a published stream, or about to be.
+    pub fn is_put_in_order(&self, stream: &StreamName) -> bool {
+        self.in_order.as_ref().is_some_and(|in_order| in_order.is_made(stream))
+    }
 }
 
 pub(super) struct Worker {

@@ -19,7 +19,7 @@ use super::link::Link;
 use super::message;
 use super::mux;
 use super::session::Event;
-use crate::black::{PATIENCE, Placeholder};
+use crate::black::{Patience, Placeholder};
 use crate::ended::Ended;
 use crate::flv::{self, Form};
 use crate::frame::{Frame, Kind, Span};
@@ -46,8 +46,7 @@ pub(super) struct Playing<'a> {
     owed: Option<Arc<Frame>>,
     /// It is not known yet whether there are pictures to begin with.
     undecided: bool,
-    /// When sound came first that is held back until there are.
-    held: Option<Instant>,
+    patience: Patience,
     /// Shown in the place of pictures that have not come.
     placeholder: Option<Placeholder>,
     form: Form,
@@ -80,7 +79,7 @@ impl<'a> Playing<'a> {
             span: reader.is_relay().then(Span::default),
             undecided: !reader.is_relay(),
             reader,
-            held: None,
+            patience: Patience::default(),
             owed: None,
             placeholder: None,
             form,
@@ -197,10 +196,7 @@ impl<'a> Playing<'a> {
         let is_heard = frames.iter().any(|f| f.kind == Kind::Audio);
         let expected = self.reader.expected();
         let flowing = self.reader.flowing();
-        if is_heard {
-            self.held.get_or_insert_with(Instant::now);
-        }
-        if !is_seen && expected.is_about_to_be(flowing) && self.held.is_none_or(|since| since.elapsed() < PATIENCE) {
+        if self.patience.lasts(is_heard) && !is_seen && expected.is_about_to_be(flowing) {
             return !(is_heard || frames.iter().any(|f| f.kind.is_config()));
         }
         self.undecided = !(is_seen || is_heard);

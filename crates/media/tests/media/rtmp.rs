@@ -158,6 +158,21 @@ async fn publish(server: &Server, stream: &str) -> Publisher {
     publisher
 }
 
+/// Plays while a publisher goes on without end.
+async fn while_it_flows(
+    flows: impl Future<Output = ()>,
+    plays: impl Future<Output = ()>,
+    within: Duration,
+) -> Result<(), tokio::time::error::Elapsed> {
+    let both = async {
+        tokio::select! {
+            () = flows => {}
+            () = plays => {}
+        }
+    };
+    tokio::time::timeout(within, both).await
+}
+
 /// The next picture of a player.
 async fn next_picture(player: &mut Player) -> Frame {
     loop {
@@ -286,13 +301,7 @@ async fn a_player_of_a_camera_that_is_off_has_black_pictures_and_a_node_is_told(
         assert_eq!((node.says_pictures(), node.says_pictures()), (Some(true), None));
         assert!(!matches!(first.kind, Kind::Video | Kind::VideoConfig));
     };
-    let both = async {
-        tokio::select! {
-            () = sounds => {}
-            () = played => {}
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), both).await.expect("the camera is seen");
+    while_it_flows(sounds, played, Duration::from_secs(30)).await.expect("the camera is seen");
 }
 
 #[tokio::test]
@@ -316,13 +325,7 @@ async fn a_stream_without_a_keyframe_at_hand_is_heard_at_least() {
         while player.next().await.unwrap().unwrap().kind != Kind::Audio {}
         assert!(began.elapsed() > Duration::from_secs(1), "a keyframe is waited for: {:?}", began.elapsed());
     };
-    let both = async {
-        tokio::select! {
-            () = flows => {}
-            () = heard => {}
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), both).await.expect("it is heard");
+    while_it_flows(flows, heard, Duration::from_secs(10)).await.expect("it is heard");
 }
 
 #[tokio::test]

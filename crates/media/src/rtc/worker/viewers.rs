@@ -53,7 +53,7 @@ impl Worker {
     /// Brings a stream to one more viewer.
     fn feed_viewer(&mut self, source: &Source, layer: Option<usize>, key: u64) -> Result<(), Ended> {
         if !self.feeds.contains_key(source) {
-            let in_order = layer.is_none() && self.common.is_put_in_order(source);
+            let in_order = layer.is_none() && self.common.is_put_in_order(&source.published());
             self.start_feed(source, layer, in_order)?;
         }
         if let Some(feed) = self.feeds.get_mut(source)
@@ -423,12 +423,5 @@ async fn bring(mut reader: Reader, source: Source, number: u64, to: mpsc::Sender
         if to.send(ToWorker::Fed(source.clone(), number, item)).await.is_err() || last {
             return;
         }
-    }
-}
-
-impl Common {
-    /// Whether a stream's rendition without B-frames is made, or about to be.
-    fn is_put_in_order(&self, source: &Source) -> bool {
-        self.in_order.as_ref().is_some_and(|in_order| in_order.is_made(&source.published()))
     }
 }
