@@ -209,11 +209,17 @@ impl<'a> Call<'a> {
 
     /// What calls: the TIM web SDK alone says its platform, with every call; of webim's pages some read as rooms' pages do.
     fn client(&self, is_of_rooms: bool) -> Client {
-        match self.query.get("platform") {
-            Some(_) => Client::Tim,
-            None if is_of_rooms => Client::Webim,
-            None => Client::Other,
+        if self.is_tim() {
+            Client::Tim
+        } else if is_of_rooms {
+            Client::Webim
+        } else {
+            Client::Other
         }
+    }
+
+    fn is_tim(&self) -> bool {
+        self.query.get("platform").is_some()
     }
 
     /// Who calls.
