@@ -17,7 +17,7 @@ from server import Server
 
 # libdatachannel by its binding for Python, which wants 3.13, or by that for Node.
 DATACHANNEL = "libdatachannel" if os.path.exists(V313) else "node-datachannel"
-# Who publishes, in which codec, and who plays it. GStreamer's certificates are RSA.
+# Who publishes, in which codec, and who plays it, with its words. GStreamer's certificates are RSA.
 STREAMS = [
     ("aiortc", "VP8", ["aiortc", "gstreamer", DATACHANNEL, "werift", "firefox"]),
     ("gstreamer", "VP8", ["aiortc", "gstreamer"]),
@@ -25,7 +25,7 @@ STREAMS = [
     (DATACHANNEL, "H264", ["aiortc", DATACHANNEL]),
     ("werift", "H264", ["aiortc", "werift"]),
     ("ffmpeg9", "H264", ["aiortc", "chromium"]),
-    ("aiortc", "H264", ["aiortc", DATACHANNEL]),
+    ("aiortc key=SECP521R1", "H264", ["aiortc key=SECP224R1", DATACHANNEL]),
 ]
 SECONDS = 4
 # Of 25 to 30 a second, on a busy machine.
@@ -54,20 +54,30 @@ def fault(name, report):
     return f"first picture later than {longest} ms" if report["first_ms"] > longest else None
 
 
+def label(name, report):
+    """Its version and its words."""
+    return " ".join([report.get("version", name.split()[0]), *name.split()[1:]])
+
+
 def line(client, role, codec, report, why):
     numbers = "".join(f"{report.get(key) if report.get(key) is not None else '-'!s:>9}" for key in ("first_ms", "frames", "hz"))
     print(f"{client[:33]:<34}{role:<9}{codec:<6}{numbers}  {why or 'well'}", flush=True)
+
+
+def client(name, role, codec, url, seconds):
+    name, *words = name.split()
+    return Client(name, role, codec, url, seconds, words)
 
 
 def play(names, codec, url):
     """Each player's report and fault, those with one tried again alone."""
     found, left = {}, list(names)
     for _ in range(TRIES):
-        running = [(name, Client(name, "play", "default" if name == "aiortc" else codec, url, SECONDS)) for name in left]
-        for name, client in running:
-            client.join(60)
-            client.stop()
-            found[name] = (client.report, fault(name, client.report))
+        running = [(name, client(name, "play", "default" if name == "aiortc" else codec, url, SECONDS)) for name in left]
+        for name, player in running:
+            player.join(60)
+            player.stop()
+            found[name] = (player.report, fault(name.split()[0], player.report))
         left = [name for name in left if found[name][1]]
         if not left:
             break
@@ -77,7 +87,7 @@ def play(names, codec, url):
 def stream(server, publisher, codec, names):
     """One publisher and its players; gives the number of faults."""
     urls = server.stream()
-    source = Client(publisher, "publish", codec, urls["whip"], 60)
+    source = client(publisher, "publish", codec, urls["whip"], 60)
     try:
         if not source.settled():
             line(publisher, "publish", codec, {}, verdict(source.report))
@@ -87,9 +97,9 @@ def stream(server, publisher, codec, names):
     finally:
         source.stop()
     best = min((report for report, why in found.values() if not why), key=lambda report: report["first_ms"], default=None)
-    line(source.report.get("version", publisher), "publish", codec, best or {}, None if best else "no player is content")
+    line(label(publisher, source.report), "publish", codec, best or {}, None if best else "no player is content")
     for name, (report, why) in found.items():
-        line(report.get("version", name), "play", codec, report, why)
+        line(label(name, report), "play", codec, report, why)
     return sum(why is not None for _, why in found.values()) + (best is None)
 
 

@@ -1,4 +1,5 @@
-"""aiortc as WHIP publisher and WHEP player. The codec `default` offers what aiortc offers by itself."""
+"""aiortc as WHIP publisher and WHEP player. The codec `default` offers what aiortc offers by itself. `key=CURVE` gives it a certificate with
+a key on that curve (SECP224R1, SECP384R1, SECP521R1) in place of its own, which is on P-256."""
 
 import asyncio
 import fractions
@@ -8,6 +9,8 @@ import aiortc
 import av
 import numpy as np
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription, VideoStreamTrack
+from aiortc.rtcdtlstransport import RTCCertificate, generate_certificate
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from report import HEIGHT, TONE, WIDTH, Seen, arguments, post, request, say
 
@@ -75,9 +78,19 @@ def lines(pc, role, codec, words):
     return True
 
 
+def take_key(words):
+    """Certificates with a key on the curve that is asked for."""
+    for word in words:
+        if word.startswith("key="):
+            key = ec.generate_private_key(getattr(ec, word.removeprefix("key="))())
+            made = RTCCertificate(key=key, cert=generate_certificate(key))
+            RTCCertificate.generateCertificate = classmethod(lambda _: made)
+
+
 async def main():
     role, codec, url, seconds, words = arguments()
     say(version=f"aiortc {aiortc.__version__}")
+    take_key(words)
     pc = RTCPeerConnection()
     if not lines(pc, role, codec, words):
         return say(unable=f"aiortc has no {codec}")

@@ -1,6 +1,7 @@
 //! DTLS for str0m by `rtc-dtls`. The one that str0m brings knows certificates with ECDSA keys only, and GStreamer, many
 //! hardware encoders and older libraries come with RSA keys. Our own certificate stays ECDSA, which every peer takes.
 
+mod curves;
 mod greeting;
 
 use std::cell::Cell;
@@ -96,7 +97,7 @@ pub(super) fn agreed() -> Option<Keys> {
 }
 
 fn configure(cert: &DtlsCert) -> Result<Both, rtc_shared::error::Error> {
-    let provider: Arc<dyn RTCCryptoProvider> = Arc::new(rtc_dtls::crypto_provider::providers::AwsLcRsProvider::new());
+    let provider: Arc<dyn RTCCryptoProvider> = Arc::new(curves::Curves::new());
     let key = provider
         .crypto()
         .import_signing_key(KeyScheme::EcdsaP256Sha256, &cert.private_key)
@@ -429,8 +430,8 @@ impl Side {
             let shown = self.endpoint.get_connection_state(PEER).and_then(|state| state.peer_certificates.first());
             tracing::warn!(
                 %error, peer_certificate = shown.map_or("not seen", |der| key_of(der)),
-                "a DTLS handshake failed: peers need DTLS 1.2 with SRTP and a certificate with an ECDSA key on P-256 or \
-                 P-384, an Ed25519 key, or an RSA key of 2048 bits or more"
+                "a DTLS handshake failed: peers need DTLS 1.2 with SRTP and a certificate with an ECDSA key on P-224, \
+                 P-256, P-384 or P-521, an Ed25519 key, or an RSA key of 2048 bits or more"
             );
         }
         self.failed = true;
