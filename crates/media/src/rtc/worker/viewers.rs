@@ -244,6 +244,9 @@ impl Worker {
                 Ok(sent) => total += sent,
                 Err(ended) => failed.push((key, ended)),
             }
+            if self.outbox.is_full() {
+                self.outbox.pour();
+            }
         }
         for (key, ended) in failed {
             self.end(key, ended, now);
