@@ -214,6 +214,9 @@ async fn the_tim_web_sdk_is_answered() {
     assert_ne!(synced["Cookie"], "", "without one it hears no private messages");
     let idle = sdk("openim/longpolling", json!({"Timeout": 0, "Cookie": {}})).await;
     assert_eq!((code(&idle), &idle["EventArray"]), (0, &json!([])), "no error that its app would be told");
+    // webim 1.7.2 of mini-programs has a platform, too, and the type of its accounts.
+    let webim = "openim/longpolling?v=1.7.2&platform=10&accounttype=0";
+    assert_ne!(code(&ann.call(webim, json!({"Timeout": 0, "Cookie": {}})).await), 0, "it asks again by itself");
 
     let nick = json!({"ProfileItem": [{"Tag": "Tag_Profile_IM_Nick", "Value": "Ann"}]});
     sdk("profile/portrait_set", nick.clone()).await;
