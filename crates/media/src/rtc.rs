@@ -17,6 +17,7 @@ mod offer;
 mod outbox;
 mod pacer;
 mod packet;
+mod pairs;
 mod path;
 mod payload;
 mod rate;

@@ -18,6 +18,7 @@ use super::Refused;
 use super::choice::{FIRST, LOOK_EVERY};
 use super::dtls::{self, Link};
 use super::h264::MAX_PAYLOADS;
+use super::pairs;
 use super::payload::Format;
 use super::sdp::{self, Sdp};
 use crate::frame::Codec;
@@ -109,6 +110,8 @@ pub(super) struct Accepted {
     pub repeats: bool,
     /// The peer asks for lost sound again.
     pub repeats_sound: bool,
+    /// The peer wants sound in packets of less than 40 ms.
+    pub short_sound: bool,
     /// Tells the handshake that the peer can be reached.
     pub link: Link,
 }
@@ -197,6 +200,7 @@ pub(super) fn accept(
         adapts: way == Way::Adapting,
         repeats,
         repeats_sound,
+        short_sound: pairs::are_unwanted(offer),
         link,
     })
 }

@@ -102,6 +102,8 @@ pub(super) struct Whep {
     formats: Vec<(Pt, Format)>,
     /// Its peer asks for lost sound again.
     repeats_sound: bool,
+    /// Its peer wants sound in packets of less than 40 ms.
+    pub short_sound: bool,
     /// What it is sent at the moment.
     format: Option<Format>,
     /// The stream has changed to what was not agreed on.
@@ -148,6 +150,7 @@ impl Whep {
             audio: accepted.audio.map(|track| Out::new(track, seed)),
             formats: accepted.formats.clone(),
             repeats_sound: accepted.repeats_sound,
+            short_sound: accepted.short_sound,
             format: None,
             lacks: None,
             need_key: true,

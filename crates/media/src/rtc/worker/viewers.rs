@@ -15,6 +15,7 @@ use crate::name::StreamName;
 use crate::rendition::Renditions;
 use crate::rtc::choice::Choice;
 use crate::rtc::feed::{Maker, Shared, Unfit, backlog};
+use crate::rtc::pairs::{MANY, Pairs};
 use crate::rtc::session::Role;
 
 /// What a feed brings: a stream or a layer of one, as the audience is shown it or as it is.
@@ -45,6 +46,9 @@ pub(super) struct Feed {
     /// It brings the rendition without B-frames.
     in_order: bool,
     maker: Maker,
+    pairs: Pairs,
+    /// One of its viewers wants sound in packets of 20 ms at most.
+    is_short: bool,
     viewers: Vec<u64>,
     task: AbortHandle,
 }
@@ -60,6 +64,8 @@ impl Worker {
             && !feed.viewers.contains(&key)
         {
             feed.viewers.push(key);
+            let role = self.sessions.get(&key).map(|session| &session.role);
+            feed.is_short |= matches!(role, Some(Role::Play { whep, .. }) if whep.short_sound);
         }
         Ok(())
     }
@@ -72,18 +78,31 @@ impl Worker {
         } else {
             start(&self.common.hub, source, number, self.own.clone())?
         };
-        let feed = Feed { number, layer, in_order, maker: Maker::default(), viewers: Vec::new(), task };
+        let feed = Feed {
+            number,
+            layer,
+            in_order,
+            maker: Maker::default(),
+            pairs: Pairs::default(),
+            is_short: false,
+            viewers: Vec::new(),
+            task,
+        };
         self.feeds.insert(source.clone(), feed);
         Ok(())
     }
 
     /// Brings these viewers the rendition of their stream that has no B-frames, or the stream itself again.
     fn change_feed(&mut self, source: &Source, viewers: Vec<u64>, in_order: bool, now: Instant) {
-        if let Some(feed) = self.feeds.remove(source) {
+        let before = self.feeds.remove(source);
+        if let Some(feed) = &before {
             feed.task.abort();
         }
         match self.start_feed(source, None, in_order) {
-            Ok(()) => self.feeds.get_mut(source).into_iter().for_each(|feed| feed.viewers.extend(&viewers)),
+            Ok(()) => self.feeds.get_mut(source).into_iter().for_each(|feed| {
+                feed.viewers.extend(&viewers);
+                feed.is_short = before.as_ref().is_some_and(|before| before.is_short);
+            }),
             Err(reason) => self.end_feed(source, viewers, None, &reason, now),
         }
     }
@@ -191,6 +210,7 @@ impl Worker {
             None => Err(self.common.hub.info(&source.name).map_or(Ended::Finished, |_| Ended::TooSlow)),
         };
         let layer = feed.layer;
+        feed.pairs.take(&mut made, feed.viewers.len() >= MANY && !feed.is_short);
         let viewers = std::mem::take(&mut feed.viewers);
         if let Err(reason) = result {
             let Common { hub, in_order, .. } = &*self.common;
