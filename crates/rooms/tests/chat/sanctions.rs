@@ -129,3 +129,23 @@ async fn what_a_node_said_itself_is_not_done_again_when_it_missed_something() {
     ann.take();
     assert!(ann.heard.iter().all(|frame| frame["type"] != "out"), "{:?}", ann.heard);
 }
+
+/// A node whose way to Redis broke loads a group that has begun with its room, and hears then what was said before.
+#[tokio::test]
+async fn sanctions_of_before_the_room_are_forgotten_by_who_hears_of_them_late() {
+    let redis = RedisServer::start(&[]);
+    let a = node(&redis).await;
+    let id = group("r");
+    a.enter("r", "ann").await;
+    let _ann = a.join("ann", "r", None).await;
+    a.hub.ban(&id, &user("bob"), 60_000).unwrap().everywhere().await;
+    let shown = a.hub.show(&id).unwrap();
+    let until_then = Millis(9_000_000_000_000_000);
+    let before = Op::Ban { group: id.clone(), user: user("eve"), until: until_then, kick: false };
+    let began = Op::Adopt { group: id.clone() };
+    let after = Op::Ban { group: id.clone(), user: user("bob"), until: until_then, kick: false };
+    for op in [before, began, after] {
+        a.hub.heard(Heard { number: 0, from: 7, nonce: 1, life: Some(shown.epoch.0), op });
+    }
+    assert_eq!(users(a.hub.show(&id).unwrap().banned), ["bob"]);
+}

@@ -199,6 +199,8 @@ impl Hub {
             }
             Op::Adopt { .. } => {
                 group.begin_with_room();
+                // What was loaded may be of after this already, and sanctions of before it be heard since. Those of after it come yet.
+                group.lift_all();
                 slot.room = true;
             }
             Op::Epoch { epoch, .. } => {
