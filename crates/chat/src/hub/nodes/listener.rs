@@ -200,7 +200,9 @@ impl Hub {
             Op::Adopt { .. } => {
                 group.begin_with_room();
                 // What was loaded may be of after this already, and sanctions of before it be heard since. Those of after it come yet.
-                group.lift_all();
+                if !is_out(Mend::LateSanctionsAreLifted) {
+                    group.lift_all();
+                }
                 slot.room = true;
             }
             Op::Epoch { epoch, .. } => {
