@@ -169,6 +169,12 @@ impl Bus {
         }
     }
 
+    /// Whether this node, which hears a sanction of its own, has said another one of the same user since, and not heard it so far.
+    #[must_use]
+    pub fn says_later(&self, heard: &Heard) -> bool {
+        self.partitions[self.partition(heard.op.topic())].says_later(heard.nonce, &heard.op)
+    }
+
     /// Whether Redis is away as far as this topic is concerned.
     #[must_use]
     pub fn is_adrift(&self, topic: &str) -> bool {

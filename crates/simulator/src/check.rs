@@ -125,7 +125,9 @@ pub fn agree(world: &World) {
     if world.machines.len() < 2 {
         return;
     }
-    let processes: Vec<Arc<Process>> = world.machines.iter().filter_map(|machine| machine.lock().clone()).collect();
+    // Who asks one that stands still lets its clock go on.
+    let all = world.machines.iter().filter_map(|machine| machine.lock().clone());
+    let processes: Vec<Arc<Process>> = all.filter(|process| process.stands().is_none()).collect();
     let mut seen: BTreeMap<RoomId, BTreeSet<String>> = BTreeMap::new();
     for process in &processes {
         for id in process.hub.ids() {

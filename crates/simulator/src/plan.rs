@@ -74,6 +74,10 @@ pub enum What {
     MissNode { node: usize, lasts: u64 },
     /// The way from a machine to Redis is slow.
     SlowNode { node: usize, lasts: u64, each: u64 },
+    /// What a machine follows in Redis comes later to it than the answers to what it asks.
+    LateNode { node: usize, lasts: u64, by: u64 },
+    /// The process of a machine stands still, and so does its clock; it goes on as if nothing had been.
+    StallNode { node: usize, lasts: u64 },
     /// All connections to Redis break.
     HangUp,
     /// Redis comes back empty.

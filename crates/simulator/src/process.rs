@@ -61,6 +61,8 @@ pub struct Process {
     /// After so many more steps it is killed; below nothing: not.
     fuse: AtomicI64,
     blown: Notify,
+    /// Until when it stands still.
+    stands: Mutex<Option<tokio::time::Instant>>,
     /// Cancelled when it has ended: then no connection comes from it any more.
     over: CancellationToken,
 }
@@ -160,6 +162,7 @@ impl Process {
             dead: AtomicBool::new(false),
             fuse: AtomicI64::new(-1),
             blown: Notify::new(),
+            stands: Mutex::default(),
             over,
         })
     }
@@ -254,10 +257,35 @@ impl Process {
         true
     }
 
-    /// Runs something for as long as the process lives; it may be ended between any two of its steps.
+    /// Stands still for so many milliseconds.
+    pub fn stall(&self, lasts: u64) {
+        *self.stands.lock() = Some(tokio::time::Instant::now() + Duration::from_millis(lasts));
+    }
+
+    /// Until when it stands still, if it does.
+    pub fn stands(&self) -> Option<tokio::time::Instant> {
+        self.stands.lock().filter(|until| *until > tokio::time::Instant::now())
+    }
+
+    /// Runs something for as long as the process lives; it may be ended between any two of its steps, or wait there while the process
+    /// stands still.
     async fn alive<T>(self: Arc<Self>, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
-        poll_fn(|context| if self.step() { work.as_mut().poll(context) } else { Poll::Pending }).await
+        let mut rest = pin!(None);
+        poll_fn(|context| {
+            while let Some(until) = self.stands() {
+                if rest.is_none() {
+                    rest.set(Some(tokio::time::sleep_until(until)));
+                }
+                if rest.as_mut().as_pin_mut().is_some_and(|rest| rest.poll(context).is_pending()) {
+                    return Poll::Pending;
+                }
+                rest.set(None);
+            }
+            rest.set(None);
+            if self.step() { work.as_mut().poll(context) } else { Poll::Pending }
+        })
+        .await
     }
 
     fn spawn(self: Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {

@@ -12,11 +12,12 @@ mod server;
 mod tests;
 pub mod wire;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use room::RoomId;
 use store::redis::sentinel::Address;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -262,6 +263,15 @@ impl Redis {
     /// The master's number.
     pub fn master(&self) -> usize {
         self.state.lock().master
+    }
+
+    /// The life that a group has, if there is such a group.
+    pub fn life_of(&self, group: &RoomId) -> Option<u64> {
+        let mut state = self.state.lock();
+        let master = state.master;
+        let key = store::redis::keys::Keys::new(false).group(group);
+        let life = |hash: &BTreeMap<Text, Text>| String::from_utf8_lossy(hash.get(b"e".as_slice())?).parse().ok();
+        state.hosts[master].server.keys.see(key.as_bytes(), life).ok().flatten()
     }
 
     /// A replica that is up with most of the changes.

@@ -213,6 +213,18 @@ fn go_wrong_between(world: &Arc<World>, shared: &Shared, what: What) {
             let ends = wire(node);
             lasts(world, time, |_| wire(node).slow(each), move |_| ends.slow(0));
         }
+        What::LateNode { node, lasts: time, by } => {
+            let ends = wire(node);
+            lasts(world, time, |_| wire(node).late(by), move |_| ends.late(0));
+        }
+        What::StallNode { node, lasts: time } => {
+            let begin = |world: &World| {
+                if let Some(process) = &*world.machines[node].lock() {
+                    process.stall(time);
+                }
+            };
+            lasts(world, time, begin, |_| ());
+        }
         What::HangUp => redis.hang_up(),
         What::Forget => redis.forget(),
         what => drop(tokio::spawn(fail_over(beside, redis, what))),

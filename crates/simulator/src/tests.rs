@@ -132,6 +132,26 @@ fn between(mend: Mend, seed: u64, nodes: u64) -> Plan {
             add(at, What::MissNode { node, lasts });
             at + lasts
         }
+        Mend::TimeIsShared => {
+            let node = dice.below(nodes) as usize;
+            add(dice.from(15_000, 25_000), What::StallNode { node, lasts: dice.from(20_000, 60_000) });
+            60_000
+        }
+        // What it says waits for so long that others say something else of the same user.
+        Mend::OwnWordIsTaken => {
+            for round in 0..6 {
+                let node = dice.below(nodes) as usize;
+                add(10_000 + round * 50_000, What::CutNode { node, lasts: dice.from(25_000, 35_000) });
+            }
+            310_000
+        }
+        // They hear late how rooms ended and began again, and are asked for their chat at once.
+        Mend::LivesAreTold | Mend::LateSanctionsAreLifted => {
+            for node in 0..nodes as usize {
+                add(1_000, What::LateNode { node, lasts: 20_000, by: dice.from(700, 900) });
+            }
+            20_000
+        }
         Mend::MissedComesFirst => {
             let node = dice.below(nodes) as usize;
             let at = dice.from(15_000, 25_000);
@@ -144,15 +164,20 @@ fn between(mend: Mend, seed: u64, nodes: u64) -> Plan {
             at + 10_000
         }
     };
-    Plan { users: 8, faults, replicas: 0, heals: 30_000, ..Plan::shared(seed, length, nodes) }
+    let users = if mend == Mend::OwnWordIsTaken { 3 } else { 8 };
+    Plan { users, faults, replicas: 0, heals: 30_000, ..Plan::shared(seed, length, nodes) }
 }
 
 /// Mends of several nodes, each with a seed that misses it with two of them, and the rules that may be broken without it.
-const NODE_MENDS: [(Mend, u64, &[&str]); 6] = [
+const NODE_MENDS: [(Mend, u64, &[&str]); 10] = [
     (Mend::FailoverIsWaitedFor, 6, &["what is acknowledged is committed", "one leave a join, numbers without gaps"]),
     (Mend::LostIsWrittenAgain, 3, &["nothing acknowledged is lost"]),
     (Mend::LostRoomsEnd, 3, &["one leave a join, numbers without gaps"]),
+    (Mend::LivesAreTold, 29, &["a group ends once"]),
+    (Mend::TimeIsShared, 2, &["who gives signs of life stays"]),
     // Those that the simulator found by itself.
+    (Mend::LateSanctionsAreLifted, 9, &["nodes agree on their groups"]),
+    (Mend::OwnWordIsTaken, 14, &["nodes agree on their groups"]),
     (Mend::MissedIsLoadedWhole, 16, &["nodes agree on their groups"]),
     (Mend::MissedLifeIsTaken, 119, &["chat: no gaps, one order"]),
     (Mend::MissedComesFirst, 18, &["chat: no gaps, one order"]),

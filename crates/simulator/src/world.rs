@@ -123,7 +123,10 @@ impl World {
     pub fn is_troubled(&self) -> bool {
         self.disk.is_troubled()
             || self.shared.as_ref().is_some_and(Shared::is_troubled)
-            || self.machines.iter().any(|machine| machine.lock().is_none())
+            || self
+                .machines
+                .iter()
+                .any(|machine| machine.lock().as_ref().is_none_or(|process| process.stands().is_some()))
     }
 
     /// The process that a call gets to: that of any machine.

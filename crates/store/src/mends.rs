@@ -36,6 +36,10 @@ pub enum Mend {
     TimeIsShared,
     /// What is heard late of an earlier life of a group, its end above all, does nothing to the present one.
     LivesAreTold,
+    /// A mute or ban that a node said counts at that node, too, in the order in which all hear it.
+    OwnWordIsTaken,
+    /// A group that began with its room has no sanctions of before it, also where a node loaded it before it heard of them.
+    LateSanctionsAreLifted,
     /// A group that ended and began again while a node missed it begins again at that node, too.
     MissedLifeIsTaken,
 }

@@ -151,6 +151,20 @@ impl Op {
         }
     }
 
+    /// Whether it mutes or bans somebody, or lifts that.
+    pub(super) const fn is_sanction(&self) -> bool {
+        matches!(self, Self::Mute { .. } | Self::Ban { .. })
+    }
+
+    /// Whether it takes the place of another sanction: of the same kind, user and group.
+    pub(super) fn replaces(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Mute { group, user, .. }, Self::Mute { group: of, user: who, .. })
+            | (Self::Ban { group, user, .. }, Self::Ban { group: of, user: who, .. }) => group == of && user == who,
+            _ => false,
+        }
+    }
+
     /// The same as a part of the commit of a room.
     #[must_use]
     pub fn for_commit(&self) -> GroupCommand {

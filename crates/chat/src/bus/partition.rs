@@ -12,6 +12,9 @@ use super::{Known, Number, Op, Unsaid};
 const MOST: usize = 8 << 20;
 /// Things said at once.
 const BATCH: usize = 64;
+/// Sanctions that are remembered until they are heard. Where an older one is forgotten, one before it is taken when it is heard, and
+/// then this one.
+const SANCTIONS: usize = 4096;
 
 /// The queue of a partition.
 #[derive(Default)]
@@ -27,6 +30,8 @@ struct State {
     bytes: usize,
     /// Said, but what came of it is only known when it is received.
     unheard: VecDeque<(u64, oneshot::Sender<Number>)>,
+    /// Sanctions that were said and not heard so far.
+    sanctions: VecDeque<(u64, Arc<Op>)>,
     adrift: bool,
 }
 
@@ -73,12 +78,21 @@ impl Partition {
             }
             let dropped = state.waiting.pop_front()?;
             state.bytes -= dropped.line.bytes();
+            if dropped.line.op.is_sanction() {
+                state.sanctions.retain(|(nonce, _)| *nonce != dropped.line.nonce);
+            }
         }
         state.next += 1;
         state.bytes += line.bytes();
         let nonce = state.next;
         let adrift = state.adrift;
         let answer = answer.filter(|_| !adrift);
+        if line.op.is_sanction() {
+            if state.sanctions.len() == SANCTIONS {
+                state.sanctions.pop_front();
+            }
+            state.sanctions.push_back((nonce, line.op.clone()));
+        }
         state.waiting.push_back(Entry { line: Line { nonce, ..line }, answer });
         drop(state);
         self.wake.notify_one();
@@ -112,6 +126,9 @@ impl Partition {
     /// This node received what it published itself.
     pub fn heard(&self, nonce: u64, number: Number) {
         let mut state = self.state.lock();
+        while state.sanctions.front().is_some_and(|(said, _)| *said <= nonce) {
+            state.sanctions.pop_front();
+        }
         while state.unheard.front().is_some_and(|(said, _)| *said <= nonce) {
             if let Some((said, answer)) = state.unheard.pop_front()
                 && said == nonce
@@ -130,6 +147,11 @@ impl Partition {
                 None => {}
             }
         }
+    }
+
+    /// Whether something that takes the place of this sanction was said after it, and not heard so far.
+    pub fn says_later(&self, nonce: u64, sanction: &Op) -> bool {
+        self.state.lock().sanctions.iter().any(|(said, later)| *said > nonce && later.replaces(sanction))
     }
 
     /// Redis is unavailable: no caller waits for an answer any more.

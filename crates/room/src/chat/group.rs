@@ -186,6 +186,11 @@ impl Group {
         }
         self.name = "".into();
         self.log.forget();
+        self.lift_all();
+    }
+
+    /// Nobody is muted or kept out any more.
+    pub fn lift_all(&mut self) {
         self.muted = Sanctions::default();
         self.banned = Sanctions::default();
     }

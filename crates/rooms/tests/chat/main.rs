@@ -5,6 +5,7 @@
 mod clock;
 mod nodes;
 mod presence;
+mod sanctions;
 
 use chat::hub::Hub;
 use room::{RoomId, UserId};

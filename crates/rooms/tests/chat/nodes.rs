@@ -121,7 +121,7 @@ impl Node {
         link
     }
 
-    async fn send(&self, who: &str, room: &str, text: &str, random: u64) -> Sent {
+    pub async fn send(&self, who: &str, room: &str, text: &str, random: u64) -> Sent {
         self.hub.send(&group(room), say(who, text, random)).await.unwrap()
     }
 }
@@ -129,12 +129,12 @@ impl Node {
 /// A WebSocket's end, without the socket.
 pub struct Listener {
     pub link: Arc<Link>,
-    heard: Vec<Value>,
+    pub heard: Vec<Value>,
     ended: Option<Close>,
 }
 
 impl Listener {
-    fn take(&mut self) {
+    pub fn take(&mut self) {
         let Some(queue) = self.link.queue() else { return };
         match queue.poll_take(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(frames)) => {

@@ -144,7 +144,11 @@ async fn work(redis: &Redis, host: usize, arrives: UnboundedReceiver<Packet>, mu
             (b"ROLE", _) => redis.role(host),
             (b"WAIT", _) => Some(redis.wait(host, made, &words).await),
             _ => match waits(&words) {
-                Some(ms) => redis.read(host, &words, Duration::from_millis(ms)).await,
+                Some(ms) => {
+                    let reply = redis.read(host, &words, Duration::from_millis(ms)).await;
+                    back.wire.dawdles().await;
+                    reply
+                }
                 None => {
                     let reply = redis.with(host, |server, now| server.answer(now, &words));
                     made = redis.made(host);

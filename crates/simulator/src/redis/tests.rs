@@ -5,10 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use redis::aio::MultiplexedConnection;
 use redis::{Script, Value, cmd};
-use room::Rules;
+use room::{Millis, Rules};
 use store::redis::scripts;
 use store::redis::way::Way;
-use store::{Store, Target};
+use store::{Error, Store, Target};
 use testkit::redis::RedisServer;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -323,4 +323,39 @@ async fn a_failover_loses_what_had_not_come_to_a_replica_and_waiting_says_what_h
     let target = Target::simulated_sentinels(socket, sentinels, super::sentinels::NAME);
     let store = store::Redis::open(target, Arc::new(Rules::default()), outbox, None).await.with_replicas(1);
     assert!(store.probe().await.is_ok(), "the new master is found");
+}
+
+/// After a while the old master is written to again; not by who waits for replicas, and would not know what became of it.
+#[tokio::test(start_paused = true)]
+async fn in_a_failover_that_hangs_nothing_is_begun_that_replicas_must_have() {
+    let redis = Redis::new(4, 2, true, 1_000_000);
+    let socket = Socket::new(redis.clone(), Wire::new(4, 0, 0), CancellationToken::new());
+    let open = async |replicas| {
+        let (outbox, _) = mpsc::unbounded_channel();
+        let sentinels = (0..3).map(|n| (format!("sentinel{n}"), 26379)).collect();
+        let target = Target::simulated_sentinels(socket.clone(), sentinels, super::sentinels::NAME);
+        store::Redis::open(target, Arc::new(Rules::default()), outbox, None).await.with_replicas(replicas)
+    };
+    let bold = open(0).await;
+    let careful = open(1).await;
+    let logs_out = async |store: &store::Redis, session| store.revoke(session, Millis::NEVER, Millis(0)).await;
+    logs_out(&careful, 1).await.unwrap();
+    let seconds = |seconds| tokio::time::sleep(std::time::Duration::from_secs(seconds));
+    let hanging = redis.clone();
+    let failover = tokio::spawn(async move { hanging.fail_over(0, 60_000, 50).await });
+    seconds(5).await;
+    for store in [&bold, &careful] {
+        assert!(matches!(logs_out(store, 2).await, Err(Error::Unavailable(_))));
+    }
+    seconds(15).await;
+    for session in 3..9 {
+        let refused = logs_out(&careful, session).await;
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    }
+    logs_out(&bold, 9).await.unwrap();
+    assert!(failover.await.unwrap());
+    seconds(2).await;
+    logs_out(&careful, 10).await.unwrap();
+    let kept: Vec<u64> = bold.revoked(Millis(0)).await.unwrap().ended.into_iter().map(|(session, _)| session).collect();
+    assert_eq!(kept, [1, 9, 10], "what was refused was not done");
 }

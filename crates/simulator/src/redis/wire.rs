@@ -28,13 +28,15 @@ pub struct Wire {
     cut: watch::Sender<bool>,
     /// Milliseconds that each way takes longer.
     slow: AtomicU64,
+    /// Milliseconds that what it waits for takes longer: its other connections are well.
+    late: AtomicU64,
 }
 
 impl Wire {
     /// One on which all is well, and each way takes so many microseconds at most.
     pub fn new(seed: u64, number: u64, most: u64) -> Arc<Self> {
         let dice = Mutex::new(Dice::apart(seed, 200 + number));
-        Arc::new(Self { dice, most, cut: watch::Sender::new(false), slow: AtomicU64::new(0) })
+        Arc::new(Self { dice, most, cut: watch::Sender::new(false), slow: AtomicU64::new(0), late: AtomicU64::new(0) })
     }
 
     /// Nothing comes through, or does again: what was on its way then arrives, if anyone waits for it.
@@ -47,9 +49,19 @@ impl Wire {
         self.slow.store(by, Ordering::SeqCst);
     }
 
+    /// What a connection waits for comes so many milliseconds later than what others ask for.
+    pub fn late(&self, by: u64) {
+        self.late.store(by, Ordering::SeqCst);
+    }
+
+    /// Takes that time.
+    pub async fn dawdles(&self) {
+        sleep(Duration::from_millis(self.late.load(Ordering::SeqCst))).await;
+    }
+
     /// Whether something is wrong with it.
     pub fn is_troubled(&self) -> bool {
-        *self.cut.borrow() || self.slow.load(Ordering::SeqCst) > 0
+        *self.cut.borrow() || [&self.slow, &self.late].iter().any(|longer| longer.load(Ordering::SeqCst) > 0)
     }
 
     /// When something that is sent now arrives, after what was sent before.

@@ -230,6 +230,15 @@ impl Chatter {
                 has.since.seq = seq.max(has.since.seq);
                 has.at = Instant::now();
                 if over {
+                    let life = world.shared.as_ref().and_then(|shared| shared.redis.life_of(&id));
+                    let goes_on = life == Some(has.since.epoch.0);
+                    world.book.with(|pages| {
+                        // A failover may have taken back the end.
+                        if goes_on && !pages.lost_since(has.entered) {
+                            let why = format!("{} hears that {id} ended, which goes on", self.id);
+                            pages.broken("a group ends once", why);
+                        }
+                    });
                     self.has.remove(&id);
                 }
             }

@@ -296,24 +296,25 @@ impl Link {
     where
         F: Future<Output = Result<T, RedisError>>,
     {
-        let done = traces::part("redis", traces::Kind::Client, || None, self.exchange(within, work)).await;
+        let done = traces::part("redis", traces::Kind::Client, || None, self.exchange(within, false, work)).await;
         done.map(|(done, _)| done).map_err(|(Failed::NotDone(why) | Failed::Lost(why))| Error::Unavailable(why))
     }
 
     /// The same for a change, which a caller must know to be made or not.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: it was not made. [`Error::Unknown`]: it was sent, and no answer came, or too few replicas have it.
+    /// [`Error::Unavailable`]: it was not made; where replicas must have it, also in a failover that hangs. [`Error::Unknown`]: it was sent, and no answer came, or too few replicas have it.
     pub async fn change<T, F>(&self, work: impl FnOnce(Connection) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, RedisError>>,
     {
-        let done = traces::part("redis", traces::Kind::Client, || None, self.exchange(PATIENCE, work)).await;
+        let waits = self.replicas > 0 && !self.target.is_cluster();
+        let done = traces::part("redis", traces::Kind::Client, || None, self.exchange(PATIENCE, waits, work)).await;
         let (done, held) = done.map_err(|failed| match failed {
             Failed::NotDone(why) => Error::Unavailable(why),
             Failed::Lost(why) => Error::Unknown(why),
         })?;
-        if self.replicas > 0 && !self.target.is_cluster() {
+        if waits {
             self.wait_for_replicas(held).await?;
         }
         Ok(done)
@@ -348,14 +349,19 @@ impl Link {
         }
     }
 
-    async fn exchange<T, F>(&self, within: Duration, work: impl FnOnce(Connection) -> F) -> Result<(T, Held), Failed>
+    async fn exchange<T, F>(
+        &self,
+        within: Duration,
+        waits: bool,
+        work: impl FnOnce(Connection) -> F,
+    ) -> Result<(T, Held), Failed>
     where
         F: Future<Output = Result<T, RedisError>>,
     {
         let mut used = None;
         let begun = Instant::now();
         let attempt = async {
-            let (generation, held) = self.connection().await?;
+            let (generation, held) = self.connection(waits).await?;
             used = Some(generation);
             work(held.connection.clone()).await.map(|done| (done, held))
         };
@@ -387,9 +393,9 @@ impl Link {
         }
     }
 
-    async fn connection(&self) -> Result<(u64, Held), RedisError> {
+    async fn connection(&self, waits: bool) -> Result<(u64, Held), RedisError> {
         let master = match &self.target {
-            Target::Sentinel(sentinels) => Some(sentinels.master().await?),
+            Target::Sentinel(sentinels) => Some(sentinels.master(waits).await?),
             _ => None,
         };
         if let Some(held) = self.trusted(master.as_ref()) {

@@ -24,7 +24,8 @@ pub const FRESH: Duration = Duration::from_secs(1);
 const ASKED: Duration = Duration::from_millis(400);
 /// How long a Sentinel may take.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// A failover that takes longer hangs: the old master is written to again, if it takes changes.
+/// A failover that takes longer hangs: the old master is written to again, if it takes changes; not by who waits for replicas, because
+/// the one that is promoted at last may be another than those that have a change.
 const HANGS: Duration = Duration::from_secs(15);
 
 /// A host and its port.
@@ -137,19 +138,19 @@ impl Sentinels {
         Arc::new(Self { network: Some(network), ..all })
     }
 
-    /// The master, as of the last second.
+    /// The master, as of the last second; for who waits for replicas only one that is not about to be another.
     ///
     /// # Errors
     /// A failover is under way; no Sentinel ever answered.
-    pub async fn master(self: &Arc<Self>) -> Result<Address, RedisError> {
+    pub async fn master(self: &Arc<Self>, waits: bool) -> Result<Address, RedisError> {
         if !self.followed.swap(true, Ordering::Relaxed) {
             self.follow();
         }
-        if let Some(known) = self.fresh() {
+        if let Some(known) = self.fresh(waits) {
             return known;
         }
         self.ask().await;
-        self.fresh().unwrap_or_else(|| Err(away("no Sentinel answers")))
+        self.fresh(waits).unwrap_or_else(|| Err(away("no Sentinel answers")))
     }
 
     /// Asks them all now: whether this one is the master, and no failover has begun. One that begins after their answer finds the
@@ -167,10 +168,10 @@ impl Sentinels {
         false
     }
 
-    fn fresh(&self) -> Option<Result<Address, RedisError>> {
+    fn fresh(&self, waits: bool) -> Option<Result<Address, RedisError>> {
         let known = self.known.lock();
         known.at.filter(|at| at.elapsed() < FRESH)?;
-        if known.failing.is_some_and(|since| since.elapsed() < HANGS) {
+        if known.failing.is_some_and(|since| waits || since.elapsed() < HANGS) {
             return Some(Err(away("a failover is under way")));
         }
         known.master.clone().map(Ok)

@@ -32,7 +32,7 @@ impl Listener for Hub {
             Op::Handed { .. } | Op::Login { .. } | Op::Ended { .. } => {}
             _ => {
                 let Some(group) = heard.op.group().cloned() else { return };
-                self.heard_of_group(&group, heard, own);
+                self.heard_of_group(&group, heard);
             }
         }
     }
@@ -105,7 +105,7 @@ impl Hub {
         self.tell(|| Op::Handed { user, seq: posted.message.seq });
     }
 
-    fn heard_of_group(&self, id: &RoomId, heard: Heard, own: bool) {
+    fn heard_of_group(&self, id: &RoomId, heard: Heard) {
         if let Op::End { by, end, .. } = &heard.op {
             let by = by.clone();
             return self.heard_end(id, by.as_ref(), *end, heard);
@@ -116,7 +116,7 @@ impl Hub {
         };
         if self.groups.look(id, reloads).unwrap_or(false) {
             self.groups.look(id, |slot| self.settle(slot, heard));
-        } else if !own || !self.holds_here(id, &heard.op) {
+        } else {
             self.take_of_group(id, heard);
         }
     }
@@ -138,7 +138,7 @@ impl Hub {
     }
 
     fn take_of_group(&self, id: &RoomId, heard: Heard) {
-        if self.groups.look(id, |slot| slot.is_past(&heard)).unwrap_or(false) {
+        if self.groups.look(id, |slot| slot.is_past(&heard)).unwrap_or(false) || self.holds_here(id, &heard) {
             return;
         }
         match &heard.op {
@@ -148,16 +148,26 @@ impl Hub {
         }
     }
 
-    /// Whether what this node said itself holds here since then.
-    fn holds_here(&self, id: &RoomId, op: &Op) -> bool {
-        match op {
-            Op::Message { .. } => false,
-            Op::Mute { .. } | Op::Ban { .. } => {
-                let forgotten = |slot: &mut Slot| slot.replica.as_ref().is_some_and(|replica| replica.begun);
-                !self.groups.look(id, forgotten).unwrap_or(false)
-            }
+    /// Whether this is what this node said itself, and holds here since then. Of a sanction that is not sure: the last one that all
+    /// hear counts, and another node's may have come before it, or the group may have begun with its room. Only where this node has
+    /// said something later of the same user, that one is waited for.
+    fn holds_here(&self, id: &RoomId, heard: &Heard) -> bool {
+        let Some(nodes) = self.nodes.as_ref().filter(|nodes| nodes.bus.node() == heard.from) else { return false };
+        match &heard.op {
+            Op::Message { .. } | Op::Epoch { .. } => false,
+            Op::Mute { .. } | Op::Ban { .. } if is_out(Mend::OwnWordIsTaken) => true,
+            Op::Mute { .. } => nodes.bus.says_later(heard),
+            Op::Ban { user, until, .. } => nodes.bus.says_later(heard) || self.is_banned_so(id, user, *until),
             _ => true,
         }
+    }
+
+    /// Whether a ban holds as it is, so that nobody is put out by it once more: a kick may be over, and its user back.
+    fn is_banned_so(&self, id: &RoomId, user: &UserId, until: Millis) -> bool {
+        let now = self.now();
+        let until = Some(until).filter(|until| *until > now);
+        let held = |group: &mut Group| Ok(group.banned(now).find(|(who, _)| *who == user).map(|(_, until)| until));
+        self.groups.with(id, held).is_ok_and(|held| held == until)
     }
 
     /// Takes what was received of a group into its replica.
@@ -188,8 +198,11 @@ impl Hub {
                 }
             }
             Op::Adopt { .. } => {
-                replica.begun |= group.owner().is_some();
                 group.begin_with_room();
+                // What was loaded may be of after this already, and sanctions of before it be heard since. Those of after it come yet.
+                if !is_out(Mend::LateSanctionsAreLifted) {
+                    group.lift_all();
+                }
                 slot.room = true;
             }
             Op::Epoch { epoch, .. } => {
@@ -302,8 +315,6 @@ impl Hub {
         let (Some(nodes), Some(replica)) = (&self.nodes, &mut slot.replica) else { return Vec::new() };
         let Some(group) = &mut slot.group else { return Vec::new() };
         let now = self.now();
-        // What this node says from now on and hears later holds then.
-        replica.begun = true;
         slot.room = loaded.room;
         let lifted = |user: &UserId, kept: &[(UserId, Millis)]| !kept.iter().any(|(known, _)| known == user);
         let unmuted: Vec<UserId> = group.muted(now).map(|(user, _)| user.clone()).collect();

@@ -22,9 +22,6 @@ pub struct Replica {
     pub users: Vec<(u64, Sketch)>,
     /// Users here, as the others know them.
     pub told: Sketch,
-    /// It began with its room: sanctions that this node took just before it heard so are forgotten, and hold again when they
-    /// come by the bus.
-    pub begun: bool,
 }
 
 /// What a message is to a replica.
