@@ -127,7 +127,7 @@ impl What {
     fn any_shared(dice: &mut Dice, nodes: u64, waits: bool) -> Self {
         let lasts = if dice.yes(700) { dice.from(200, 5_000) } else { dice.from(5_000, 40_000) };
         let node = dice.below(nodes) as usize;
-        match dice.below(16) {
+        match dice.below(18) {
             0..=2 => Self::KillNode { node, steps: dice.below(60), down: dice.from(100, 8_000) },
             3..=5 => Self::CutNode { node, lasts },
             6 => Self::MissNode { node, lasts },
@@ -144,6 +144,9 @@ impl What {
             },
             12 | 13 => Self::Cut { lasts: lasts / 3 },
             14 => Self::Backend { lasts },
+            15 => Self::LateNode { node, lasts, by: dice.from(50, 900) },
+            // Who calls it waits for so long: what is not answered is not done later.
+            16 => Self::StallNode { node, lasts: dice.from(200, 4_000) },
             _ => Self::Live { lasts },
         }
     }
