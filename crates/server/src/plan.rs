@@ -58,9 +58,9 @@ pub struct Arguments {
 mod cost {
     /// The stream that viewers were measured with, in Mbit/s.
     pub const STREAM: f64 = 0.6;
-    /// Viewers of that stream for each core: HTTP-FLV and RTMP, and WebRTC.
+    /// Viewers of that stream for each core: HTTP-FLV and RTMP, and WebRTC. One large audience costs less: what goes to it is gathered.
     pub const FLV_A_CORE: f64 = 11_000.0;
-    pub const WEBRTC_A_CORE: f64 = 800.0;
+    pub const WEBRTC_A_CORE: f64 = 1_000.0;
     /// Publishers of that stream for each core, by WebRTC.
     pub const PUBLISHERS_A_CORE: f64 = 400.0;
     /// Signs of life a second for each core: each publisher gives one in 5 seconds and asks who is there in 10.
@@ -75,7 +75,7 @@ mod cost {
     pub const AT_REST: f64 = 20.0;
     pub const PUBLISHER: f64 = 0.5;
     pub const FLV_VIEWER: f64 = 0.02;
-    pub const WEBRTC_VIEWER: f64 = 0.17;
+    pub const WEBRTC_VIEWER: f64 = 0.11;
     pub const ROOM: f64 = 0.000_9;
     /// What protocols add to a stream on the wire.
     pub const OVERHEAD: f64 = 1.15;

@@ -207,8 +207,8 @@ impl<'a> Call<'a> {
         serde_json::from_str(body).map_err(|why| fail(BAD_JSON, why.to_string()))
     }
 
-    /// What calls. The TIM web SDK says its platform with every call; webim 1.7.2 of mini-programs does so, too, but it says the type of its
-    /// accounts beside, as every webim does. Of webim's pages some read as rooms' pages do.
+    /// What calls. The TIM web SDK says its platform with every call; webim 1.7.2 of mini-programs does so, too, but writes
+    /// `contenttype`, as every webim does. Of webim's pages some read as rooms' pages do.
     fn client(&self, is_of_rooms: bool) -> Client {
         if self.is_tim() {
             Client::Tim
@@ -220,7 +220,7 @@ impl<'a> Call<'a> {
     }
 
     fn is_tim(&self) -> bool {
-        self.query.get("platform").is_some() && self.query.get("accounttype").is_none()
+        self.query.get("platform").is_some() && self.query.get("contenttype").is_none()
     }
 
     /// Who calls.

@@ -430,8 +430,8 @@ impl Side {
             let shown = self.endpoint.get_connection_state(PEER).and_then(|state| state.peer_certificates.first());
             tracing::warn!(
                 %error, peer_certificate = shown.map_or("not seen", |der| key_of(der)),
-                "a DTLS handshake failed: peers need DTLS 1.2 with SRTP and a certificate with an ECDSA key on P-224, \
-                 P-256, P-384 or P-521, an Ed25519 key, or an RSA key of 2048 bits or more"
+                "a DTLS handshake failed: peers need DTLS 1.2 with SRTP and a certificate with an ECDSA key on P-256 or P-384 (P-224 or \
+                 P-521 if the peer begins the handshake), an Ed25519 key, or an RSA key of 2048 bits or more"
             );
         }
         self.failed = true;

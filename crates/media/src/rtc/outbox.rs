@@ -111,6 +111,7 @@ impl Outbox {
     /// Takes everything out, with where it goes, for a network that is none.
     #[cfg(test)]
     pub fn take(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+        assert_eq!(self.gone, 0);
         let mut start = 0;
         let each = |packet: Packet| {
             let bytes = self.bytes[std::mem::replace(&mut start, packet.end)..packet.end].to_vec();
@@ -167,7 +168,7 @@ impl Outbox {
             if self.packets.is_empty() {
                 return;
             }
-            tries = if self.gone > before { 1 } else { tries + 1 };
+            tries = if self.gone > before { 0 } else { tries + 1 };
             if tries < TRIES {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 continue;
@@ -176,6 +177,7 @@ impl Outbox {
             Counters::add(&self.counters.unsent, count as u64);
             self.gone += count;
             self.start = self.packets[self.gone - 1].end;
+            tries = 0;
         }
     }
 
@@ -246,6 +248,29 @@ mod tests {
         }
         assert_eq!(counters.sent.load(std::sync::atomic::Ordering::Relaxed), 240);
         assert_eq!(counters.unsent.load(std::sync::atomic::Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn what_the_socket_did_not_take_at_once_goes_with_what_comes() {
+        let socket = Arc::new(Socket::new(UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap());
+        let counters = Arc::new(Counters::default());
+        let mut outbox = Outbox::new(socket, Arc::default(), Arc::clone(&counters));
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let to = Destination { proto: Protocol::Udp, to: peer.local_addr().unwrap(), from: None };
+        [&b"gone"[..], b"stays here", b"so does"].iter().for_each(|contents| outbox.push(to, contents));
+        // As it is left where the socket is full.
+        outbox.gone = 1;
+        outbox.start = 4;
+        outbox.push(to, b"new");
+        outbox.flush().await;
+        let mut got = [0; 16];
+        for expected in [&b"stays here"[..], b"so does", b"new"] {
+            let n = peer.recv(&mut got).unwrap();
+            assert_eq!(&got[..n], expected);
+        }
+        assert_eq!(counters.sent.load(std::sync::atomic::Ordering::Relaxed), 4);
+        assert_eq!((outbox.gone, outbox.start, outbox.packets.len(), outbox.bytes.len()), (0, 0, 0, 0));
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! Sound of a large audience: two Opus packets go as one, so that each viewer costs every second call less and its heads. The first
-//! waits for the second, for 20 ms. Knows no viewers.
+//! waits for the second, for 30 ms at most. Knows no viewers.
+
+use std::time::{Duration, Instant};
 
 use opus_pure::{Repacketizer, packet};
 
@@ -11,8 +13,8 @@ pub(super) const MANY: usize = 50;
 /// What a packet of a pair holds at most, and what its parts may be off by, in microseconds.
 const LONGEST: i64 = 20_000;
 const OFF: i64 = 5_000;
-/// A packet waits until the stream is so much further: then sound has stopped.
-const LATE: i64 = 2 * LONGEST;
+/// How long a packet waits: a little longer than it sounds. Where nobody speaks nothing follows (DTX).
+const PATIENCE: Duration = Duration::from_millis(30);
 
 /// Whether an offer asks for packets of less than 40 ms (RFC 8866 §6.4, RFC 7587 §6.1).
 pub(super) fn are_unwanted(offer: &str) -> bool {
@@ -23,42 +25,52 @@ pub(super) fn are_unwanted(offer: &str) -> bool {
 /// The pairs of one feed.
 #[derive(Default)]
 pub(super) struct Pairs {
-    /// What waits, and how long it sounds.
-    first: Option<(Shared, i64)>,
+    first: Option<Waiting>,
+}
+
+/// What waits for the second half of its pair.
+struct Waiting {
+    shared: Shared,
+    /// How long it sounds, in microseconds.
+    sounds: i64,
+    until: Instant,
 }
 
 impl Pairs {
     /// Leaves in `made` what goes now, with what waited. Where there are not `many` viewers everything goes as it is.
-    pub fn take(&mut self, made: &mut Vec<Shared>, many: bool) {
+    pub fn take(&mut self, made: &mut Vec<Shared>, many: bool, now: Instant) {
         if self.first.is_none() && (!many || made.iter().all(Shared::is_picture)) {
             return;
         }
         for shared in std::mem::take(made) {
             let Media::Sound(sound) = &shared.media else {
-                made.extend(self.first.take_if(|(first, _)| shared.pts > first.pts + LATE).map(|(first, _)| first));
                 made.push(shared);
                 continue;
             };
             let length = packet::samples_48k(sound).map_or(LONGEST + 1, |samples| samples as i64 * 1_000 / 48);
-            match self.first.take() {
-                Some((first, sounds)) => match joined(&first, sounds, &shared) {
-                    Some(pair) => made.push(pair),
-                    None => {
-                        made.push(first);
-                        self.begin(shared, length, many, made);
-                    }
-                },
-                None => self.begin(shared, length, many, made),
+            if let Some(first) = self.first.take() {
+                if let Some(pair) = joined(&first.shared, first.sounds, &shared) {
+                    made.push(pair);
+                    continue;
+                }
+                made.push(first.shared);
+            }
+            if many && length <= LONGEST {
+                self.first = Some(Waiting { shared, sounds: length, until: now + PATIENCE });
+            } else {
+                made.push(shared);
             }
         }
     }
 
-    fn begin(&mut self, shared: Shared, length: i64, many: bool, made: &mut Vec<Shared>) {
-        if many && length <= LONGEST {
-            self.first = Some((shared, length));
-        } else {
-            made.push(shared);
-        }
+    /// Until when something waits.
+    pub fn due(&self) -> Option<Instant> {
+        self.first.as_ref().map(|first| first.until)
+    }
+
+    /// What waits, which goes by itself.
+    pub fn rest(&mut self) -> Option<Shared> {
+        self.first.take().map(|first| first.shared)
     }
 }
 
@@ -89,7 +101,7 @@ mod tests {
     /// What goes of these at once, as times and frames of each packet.
     fn goes(pairs: &mut Pairs, many: bool, these: &[Shared]) -> Vec<(i64, usize)> {
         let mut made = these.to_vec();
-        pairs.take(&mut made, many);
+        pairs.take(&mut made, many, Instant::now());
         let told = |shared: &Shared| match &shared.media {
             Media::Sound(sound) => (shared.pts, packet::frame_count(sound).unwrap()),
             Media::Picture { .. } => (shared.pts, 0),
@@ -129,7 +141,7 @@ mod tests {
         assert_eq!(goes(&mut pairs, true, &[sound(20_000, HEAD, 2)]), []);
         assert_eq!(goes(&mut pairs, true, &[picture(30_000)]), [(30_000, 0)]);
         let mut made = vec![sound(40_000, HEAD, 3)];
-        pairs.take(&mut made, true);
+        pairs.take(&mut made, true, Instant::now());
         let [Shared { pts: 20_000, media: Media::Sound(both) }] = &made[..] else { panic!("one packet") };
         let mut apart = Repacketizer::new();
         apart.cat(both).unwrap();
@@ -147,17 +159,16 @@ mod tests {
         assert_eq!(goes(&mut pairs, true, &[sound(0, HEAD, 1), sound(20_000, STEREO, 2)]), [(0, 1)]);
         assert_eq!(goes(&mut pairs, true, &[sound(80_000, STEREO, 3)]), [(20_000, 1)], "something is missing between");
         assert_eq!(goes(&mut pairs, true, &[sound(100_000, STEREO, 4)]), [(80_000, 2)]);
-        // Sound stops: what waits goes with the pictures.
+        // Sound stops: pictures pass what waits, which goes when it is due.
         assert_eq!(goes(&mut pairs, true, &[sound(120_000, STEREO, 5)]), []);
-        assert_eq!(
-            goes(&mut pairs, true, &[picture(150_000), picture(190_000)]),
-            [(150_000, 0), (120_000, 1), (190_000, 0)]
-        );
+        assert_eq!(goes(&mut pairs, true, &[picture(150_000)]), [(150_000, 0)]);
+        assert!(pairs.due().is_some_and(|due| due <= Instant::now() + PATIENCE));
+        assert!(pairs.rest().is_some_and(|shared| shared.pts == 120_000) && pairs.due().is_none());
         // Longer ones, empty ones and nonsense pass.
         let sixty = sound(200_000, 11 << 3, 1);
         assert_eq!(goes(&mut pairs, true, &[sixty]), [(200_000, 1)]);
         let mut made = vec![Shared { pts: 300_000, media: Media::Sound(Arc::from([])) }];
-        pairs.take(&mut made, true);
+        pairs.take(&mut made, true, Instant::now());
         assert_eq!(made.len(), 1);
         // Too large together.
         let large = |pts| Shared { pts, media: Media::Sound(Arc::from([&[HEAD][..], &[7; 700]].concat())) };

@@ -3,7 +3,7 @@
 
 mod viewers;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -91,6 +91,8 @@ pub(super) struct Worker {
     outbox: Outbox,
     feed_numbers: u64,
     scratch: Vec<Shared>,
+    /// Sound that waits for its pair, by when it goes by itself, and the feed that it is of.
+    unpaired: VecDeque<(Instant, Source)>,
 }
 
 impl Worker {
@@ -108,6 +110,7 @@ impl Worker {
             outbox,
             feed_numbers: 0,
             scratch: Vec::new(),
+            unpaired: VecDeque::new(),
         }
     }
 
@@ -116,7 +119,8 @@ impl Worker {
         let mut adapt = tokio::time::interval(LOOK_EVERY);
         adapt.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let next = self.deadlines.first().map(|(at, _)| *at + GRAIN);
+            let unpaired = self.unpaired_due();
+            let next = self.deadlines.first().map(|(at, _)| *at + GRAIN).into_iter().chain(unpaired).min();
             let due = async {
                 match next {
                     Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -138,7 +142,9 @@ impl Worker {
                     self.outbox.flush().await;
                 }
             }
-            self.meet_deadlines(Instant::now());
+            let now = Instant::now();
+            self.meet_deadlines(now);
+            self.send_unpaired(now);
             self.outbox.flush().await;
         }
         let all: Vec<u64> = self.sessions.keys().copied().collect();

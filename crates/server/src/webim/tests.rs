@@ -214,8 +214,10 @@ async fn the_tim_web_sdk_is_answered() {
     assert_ne!(synced["Cookie"], "", "without one it hears no private messages");
     let idle = sdk("openim/longpolling", json!({"Timeout": 0, "Cookie": {}})).await;
     assert_eq!((code(&idle), &idle["EventArray"]), (0, &json!([])), "no error that its app would be told");
-    // webim 1.7.2 of mini-programs has a platform, too, and the type of its accounts.
-    let webim = "openim/longpolling?v=1.7.2&platform=10&accounttype=0";
+    let polls = "openim/longpolling?websdkappid=537048168&v=1.7.3&platform=10&accounttype=0&contentType=json";
+    assert_eq!(code(&ann.call(polls, json!({"Timeout": 0, "Cookie": {}})).await), 0, "its polls say more");
+    // webim 1.7.2 of mini-programs has a platform, too.
+    let webim = "openim/longpolling?v=1.7.2&platform=10&accounttype=0&contenttype=json";
     assert_ne!(code(&ann.call(webim, json!({"Timeout": 0, "Cookie": {}})).await), 0, "it asks again by itself");
 
     let nick = json!({"ProfileItem": [{"Tag": "Tag_Profile_IM_Nick", "Value": "Ann"}]});

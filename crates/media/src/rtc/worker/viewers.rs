@@ -16,7 +16,7 @@ use crate::rendition::Renditions;
 use crate::rtc::choice::Choice;
 use crate::rtc::feed::{Maker, Shared, Unfit, backlog};
 use crate::rtc::pairs::{MANY, Pairs};
-use crate::rtc::session::Role;
+use crate::rtc::session::{Role, Session};
 
 /// What a feed brings: a stream or a layer of one, as the audience is shown it or as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,6 +53,10 @@ pub(super) struct Feed {
     task: AbortHandle,
 }
 
+fn wants_short_sound(session: &Session) -> bool {
+    matches!(&session.role, Role::Play { whep, .. } if whep.short_sound)
+}
+
 impl Worker {
     /// Brings a stream to one more viewer.
     fn feed_viewer(&mut self, source: &Source, layer: Option<usize>, key: u64) -> Result<(), Ended> {
@@ -64,8 +68,7 @@ impl Worker {
             && !feed.viewers.contains(&key)
         {
             feed.viewers.push(key);
-            let role = self.sessions.get(&key).map(|session| &session.role);
-            feed.is_short |= matches!(role, Some(Role::Play { whep, .. }) if whep.short_sound);
+            feed.is_short |= self.sessions.get(&key).is_some_and(wants_short_sound);
         }
         Ok(())
     }
@@ -210,9 +213,15 @@ impl Worker {
             None => Err(self.common.hub.info(&source.name).map_or(Ended::Finished, |_| Ended::TooSlow)),
         };
         let layer = feed.layer;
-        feed.pairs.take(&mut made, feed.viewers.len() >= MANY && !feed.is_short);
+        let waited = feed.pairs.due();
+        feed.pairs.take(&mut made, feed.viewers.len() >= MANY && !feed.is_short, now);
+        if result.is_err() {
+            made.extend(feed.pairs.rest());
+        }
+        self.unpaired.extend(feed.pairs.due().filter(|due| Some(*due) != waited).map(|due| (due, source.clone())));
         let viewers = std::mem::take(&mut feed.viewers);
         if let Err(reason) = result {
+            self.serve_all(&viewers, layer, &made, now);
             let Common { hub, in_order, .. } = &*self.common;
             let changes = match item {
                 Some(_) => in_order.is_some() && !was_in_order,
@@ -228,17 +237,49 @@ impl Worker {
             self.scratch = made;
             return;
         }
-        if !made.is_empty() {
-            self.serve_all(&viewers, layer, &made, now);
-        }
+        self.serve_again(source, viewers, layer, &made, now);
         made.clear();
         self.scratch = made;
+    }
+
+    /// Gives a feed's viewers what was made, and the feed those back who are still there.
+    fn serve_again(&mut self, source: &Source, viewers: Vec<u64>, layer: Option<usize>, made: &[Shared], now: Instant) {
+        if !made.is_empty() {
+            self.serve_all(&viewers, layer, made, now);
+        }
         if let Some(feed) = self.feeds.get_mut(source) {
             // Those that ended meanwhile are no longer among the sessions.
             let sessions = &self.sessions;
             feed.viewers.extend(viewers.into_iter().filter(|key| sessions.contains_key(key)));
+            if feed.is_short {
+                feed.is_short = feed.viewers.iter().any(|key| sessions.get(key).is_some_and(wants_short_sound));
+            }
         }
         self.drop_idle_feed(source);
+    }
+
+    /// When sound that waits for its pair goes by itself.
+    pub(super) fn unpaired_due(&mut self) -> Option<Instant> {
+        // Most found their pair meanwhile.
+        while let Some((due, source)) = self.unpaired.front() {
+            if self.feeds.get(source).is_some_and(|feed| feed.pairs.due() == Some(*due)) {
+                return Some(*due);
+            }
+            self.unpaired.pop_front();
+        }
+        None
+    }
+
+    /// Sends sound that waited for its pair in vain.
+    pub(super) fn send_unpaired(&mut self, now: Instant) {
+        while self.unpaired_due().is_some_and(|due| due <= now) {
+            let Some((_, source)) = self.unpaired.pop_front() else { return };
+            let Some(feed) = self.feeds.get_mut(&source) else { continue };
+            let alone: Vec<Shared> = feed.pairs.rest().into_iter().collect();
+            let layer = feed.layer;
+            let viewers = std::mem::take(&mut feed.viewers);
+            self.serve_again(&source, viewers, layer, &alone, now);
+        }
     }
 
     /// A feed has ended: its viewers go, or those of a layer on to another.
