@@ -174,8 +174,7 @@ pub(super) fn accept(
     if let Some(format) = shown {
         answer.begin_with(formats.iter().filter(|(_, of)| of.codec == format.codec).map(|(pt, _)| **pt));
     }
-    let sound = audio.filter(|_| way == Way::Out);
-    let repeats_sound = sound.is_some_and(|track| answer.repeats_sound(&completed, *track.pt));
+    let repeats_sound = audio.is_some_and(|track| way == Way::Out && answer.repeats_sound(&completed, *track.pt));
     answer.call_as(&completed);
     let repeats = way == Way::In && answer.repeats_plainly(formats.iter().map(|(pt, _)| **pt));
     if let Some(video) = video.filter(|_| repeats) {
