@@ -348,7 +348,7 @@ fn pictures_of_another_size_follow_without_a_gap_when_their_keyframe_comes() {
         }
         // Nothing is at hand to decode these with.
         let is_key = if ms < 4_000 { ms % 1_000 == 0 } else { ms == 4_300 || ms % 1_000 == 0 && ms > 4_000 };
-        if ms % 60 == 0 && !is_key || is_key {
+        if ms % 60 == 0 || is_key {
             s.push(&Arc::new(picture(ms, is_key)));
         }
         s.push(&sound(ms));
