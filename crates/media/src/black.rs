@@ -22,6 +22,8 @@ pub(crate) struct Black {
     /// The configuration.
     pub config: Frame,
     key: &'static [u8],
+    /// The same once more, which leans on the keyframe before it.
+    delta: Option<&'static [u8]>,
 }
 
 impl Black {
@@ -34,7 +36,8 @@ impl Black {
             Codec::Vp9 => (vpx::config(Codec::Vp9, VP9)?, VP9),
             _ => return None,
         };
-        Some(Black { config: Frame::config(codec, 0, config), key })
+        let delta = (codec == Codec::H264).then_some(DELTA);
+        Some(Black { config: Frame::config(codec, 0, config), key, delta })
     }
 
     /// In the codec of pictures that were announced and are late, or, where none were and they may come at any time, in H.264.
@@ -48,11 +51,6 @@ impl Black {
     /// The picture at this time, in microseconds.
     pub fn at(&self, dts: i64) -> Frame {
         Frame::video(self.config.codec, dts, 0, true, Bytes::from_static(self.key))
-    }
-
-    /// Whether a frame is this picture.
-    pub fn is(&self, frame: &Frame) -> bool {
-        frame.payload == self.key
     }
 }
 
@@ -78,6 +76,8 @@ pub(crate) struct Placeholder {
     config: Option<Arc<Frame>>,
     /// Time of the last picture, in microseconds.
     last: Option<i64>,
+    /// That was a black keyframe.
+    is_key: bool,
     /// Pictures have come.
     begun: bool,
     /// They go on in their own time.
@@ -94,7 +94,13 @@ impl Placeholder {
             _ => return None,
         };
         let black = Black::of(codec)?;
-        Some(Placeholder { black, config: tracks.video.clone(), last: None, begun: false, over: false })
+        Some(Placeholder { black, config: tracks.video.clone(), last: None, is_key: false, begun: false, over: false })
+    }
+
+    /// Whether pictures may follow the black ones in browsers: mpegts.js 1.8 and flv.js 1.6 decode the last picture before another
+    /// configuration with that, and end unless it is one that Media Source Extensions drop there.
+    pub fn is_for_browsers(&self) -> bool {
+        self.black.delta.is_some()
     }
 
     /// What a player is told before frames: the tracks and which of them flow, with black pictures until others come.
@@ -123,6 +129,17 @@ impl Placeholder {
         Some(shown)
     }
 
+    /// The next black picture: in turns a keyframe and one that leans on it, where there is such a one.
+    fn next(&mut self, dts: i64) -> Arc<Frame> {
+        let delta = self.black.delta.filter(|_| self.is_key);
+        self.is_key = delta.is_none();
+        self.last = Some(dts);
+        Arc::new(match delta {
+            Some(delta) => Frame::video(self.black.config.codec, dts, 0, false, Bytes::from_static(delta)),
+            None => self.black.at(dts),
+        })
+    }
+
     /// What is shown of these frames. Pictures begin with a keyframe, and their configuration before it. Those that are stamped
     /// behind the sound, where a black one stands already, follow that one: players fail where pictures go back in time.
     fn pass(&mut self, frames: &[Arc<Frame>]) -> Vec<Arc<Frame>> {
@@ -132,6 +149,10 @@ impl Placeholder {
                 _ if self.over => {}
                 Kind::Video if self.begun || frame.key => {
                     if !std::mem::replace(&mut self.begun, true) {
+                        // Its last one leans on another.
+                        if let Some(last) = self.last.filter(|_| self.is_key && self.is_for_browsers()) {
+                            shown.push(self.next(last + 1_000));
+                        }
                         shown.extend(self.config.take());
                     }
                     let least = self.last.map_or(i64::MIN, |last| last + 1_000);
@@ -147,8 +168,7 @@ impl Placeholder {
                 }
                 Kind::Video => continue,
                 Kind::Audio if !self.begun && self.last.is_none_or(|last| frame.dts - last >= EVERY) => {
-                    shown.push(Arc::new(self.black.at(frame.dts)));
-                    self.last = Some(frame.dts);
+                    shown.push(self.next(frame.dts));
                 }
                 _ => {}
             }
@@ -177,6 +197,9 @@ const H264: &[u8] = &[
     0xeb, 0xae, 0xba, 0xeb, 0xae, 0xba, 0xeb, 0xae, 0xba, 0xeb, 0xae, 0xba, 0xeb, 0xae, 0xba, 0xeb, 0xae, 0xba, 0xeb,
     0xae, 0xba, 0xeb, 0xc0,
 ];
+
+/// All of it as in the keyframe before (ITU-T H.264 §7.3.3, §7.3.4: one run of 240 skipped macroblocks); no picture leans on it.
+const DELTA: &[u8] = &[0x00, 0x00, 0x00, 0x06, 0x01, 0x9a, 0x1d, 0x40, 0x3c, 0x60];
 
 const HVCC: &[u8] = &[
     0x01, 0x01, 0x60, 0x00, 0x00, 0x00, 0x90, 0x00, 0x00, 0x00, 0x00, 0x00, 0x3c, 0xf0, 0x00, 0xfc, 0xfd, 0xf8, 0xf8,
@@ -225,6 +248,8 @@ mod tests {
         assert!(placeholder.over);
         let pictures: Vec<i64> = shown.iter().filter(|f| f.kind == Kind::Video).map(|f| f.dts / 1_000).collect();
         assert_eq!(pictures, [0, 240, 241, 242, 266, 300], "two of them black");
+        let black: Vec<bool> = shown.iter().filter(|f| f.kind == Kind::Video).take(2).map(|f| f.key).collect();
+        assert_eq!(black, [true, false], "the second one leans on the first");
     }
 
     #[test]
@@ -234,7 +259,7 @@ mod tests {
             let info = VideoInfo::of(codec, &black.config.payload);
             assert_eq!((info.width, info.height), (320, 180), "{codec:?}");
             assert!(Muxer::new(Some(&black.config), None, 0).is_some_and(|muxer| muxer.has_video()), "{codec:?}");
-            assert!(black.is(&black.at(40_000)) && black.at(0).key);
+            assert!(black.at(0).key && black.at(40_000).dts == 40_000);
         }
         assert!(Black::of(Codec::Vp8).is_none());
     }

@@ -207,12 +207,12 @@ impl Hls {
         query: &str,
     ) -> Result<String, Missing> {
         let write = |segmenter: &Segmenter, settings: &Settings| {
-            if playlist::is_sound_alone(segmenter) && reload == Reload::default() {
+            if segmenter.is_sound_alone() && reload == Reload::default() {
                 return playlist::write_sound(segmenter, stem, query);
             }
             playlist::write(segmenter, settings, stem, query)
         };
-        self.answer(name, wait, reload, write).await
+        self.answer(name, wait, reload, Which::All, write).await
     }
 
     /// The playlist of some of a stream's tracks, as [`Hls::playlist`]; URIs in it are `{file}{query}`.
@@ -225,7 +225,8 @@ impl Hls {
         query: &str,
     ) -> Result<String, Missing> {
         let names = Names { before: String::new(), which, query };
-        self.answer(name, wait, reload, |segmenter, settings| playlist::write_of(segmenter, settings, &names)).await
+        let write = |segmenter: &Segmenter, settings: &Settings| playlist::write_of(segmenter, settings, &names);
+        self.answer(name, wait, reload, which, write).await
     }
 
     /// The multivariant playlist of a stream, as [`Hls::playlist`]: pictures, and each track of sound that there is by then.
@@ -237,7 +238,8 @@ impl Hls {
         stem: &str,
         query: &str,
     ) -> Result<String, Missing> {
-        self.answer(name, wait, Reload::default(), |segmenter, _| playlist::write_tracks(segmenter, stem, query)).await
+        let write = |segmenter: &Segmenter, _: &Settings| playlist::write_tracks(segmenter, stem, query);
+        self.answer(name, wait, Reload::default(), Which::All, write).await
     }
 
     async fn answer(
@@ -245,6 +247,7 @@ impl Hls {
         name: &StreamName,
         wait: Option<Duration>,
         reload: Reload,
+        which: Which,
         write: impl Fn(&Segmenter, &Settings) -> String,
     ) -> Result<String, Missing> {
         let cutting = self.open(name, wait).await?;
@@ -256,13 +259,13 @@ impl Hls {
         }
         let there = |s: &Segmenter| match reload.segment {
             // One of before a restart is reached by numbers that begin later, and there is nothing yet.
-            Some(segment) => s.reached(segment, reload.part) && (!s.segments().is_empty() || s.ended()),
-            None => s.segments().len() >= segmenter::EARLY || s.ended(),
+            Some(segment) => s.reached(segment, reload.part) && (s.with(which).len() > 0 || s.ended()),
+            None => s.with(which).len() >= segmenter::EARLY || s.ended(),
         };
         let found = cutting.when(self.inner.settings.patience, |s| there(s).then_some(())).await;
         let segmenter = cutting.segmenter.lock();
         // No answer comes before what was asked for (rfc8216bis §6.2.5.2).
-        if found.is_none() && (reload.segment.is_some() || segmenter.segments().is_empty()) {
+        if found.is_none() && (reload.segment.is_some() || segmenter.with(which).len() == 0) {
             return Err(Missing::NotYet);
         }
         let text = write(&segmenter, &self.inner.settings);

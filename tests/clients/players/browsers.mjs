@@ -137,19 +137,27 @@ export async function watch([name, url]) {
   // Some make their element later.
   while (!place.querySelector('video')) await new Promise((resolve) => setTimeout(resolve, 10));
   const video = place.querySelector('video');
-  const seen = { video, failures, longest: 0, frames: 0, loudest: -Infinity };
+  const seen = { video, failures, longest: 0, apart: 0, frames: 0, loudest: -Infinity };
   let [time, moved] = [-1, from];
-  const picture = () => {
+  let shown;
+  const picture = (now) => {
     seen.frames += 1;
     seen.first ??= Math.round(performance.now() - from);
+    // Some show one before they begin.
+    if (seen.began !== undefined && now - (shown ?? now) > seen.apart)
+      [seen.apart, seen.parted] = [Math.round(now - shown), Math.round(shown - from)];
+    shown = now;
     video.requestVideoFrameCallback(picture);
   };
   video.requestVideoFrameCallback(picture);
   setInterval(() => {
     const now = performance.now();
-    if (video.currentTime > time && video.currentTime > 0) {
+    // Players that look for a place to begin move the time, too.
+    const plays = seen.began !== undefined || (!video.seeking && video.readyState > HTMLMediaElement.HAVE_CURRENT_DATA);
+    if (video.currentTime > time && video.currentTime > 0 && plays) {
       if (seen.began === undefined) seen.began = Math.round(now - from);
-      else seen.longest = Math.max(seen.longest, Math.round(now - moved));
+      else if (now - moved > seen.longest)
+        [seen.longest, seen.stood] = [Math.round(now - moved), Math.round(moved - from)];
       [time, moved] = [video.currentTime, now];
     }
     seen.still = Math.round(now - moved);
@@ -176,7 +184,19 @@ export async function watch([name, url]) {
 /** Runs in a page: what was seen. */
 export async function told(seen) {
   await seen.listen().catch(() => {});
-  const { video, failures, first, began, longest, still, frames, loudest } = seen;
+  const { video, failures, first, began, longest, stood, apart, parted, still, frames, loudest } = seen;
   const failed = [...new Set(failures)].slice(0, 2);
-  return { first, began, longest, still, frames, size: video.videoWidth, sound: loudest > -50, failed };
+  return {
+    first,
+    began,
+    longest,
+    stood,
+    apart,
+    parted,
+    still,
+    frames,
+    size: video.videoWidth,
+    sound: loudest > -50,
+    failed,
+  };
 }

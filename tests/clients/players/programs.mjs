@@ -14,62 +14,77 @@ export function start(program, args, options = {}) {
   return child;
 }
 
-/** Times of what comes: the first, and the longest pause after it. */
+/** Times of what comes: the first, and the longest pause after it. `at`: the time of the stream that it belongs to, in seconds, where
+ *  that is known; it is shown no sooner than that then, and what came in time is no pause. */
 function pulse() {
   const from = Date.now();
   const seen = { frames: 0, longest: 0 };
   let last = from;
-  seen.beat = (count = 1) => {
+  let base;
+  seen.beat = (count = 1, at = undefined) => {
     const now = Date.now();
     seen.frames += count;
+    // What the stream's own time breaks off at is no pause of so long.
+    const due = base === undefined || Math.abs(base + at * 1_000 - now) > 10_000 ? now : base + at * 1_000;
+    const shown = at === undefined ? now : Math.max(now, due);
+    base = shown - (at ?? 0) * 1_000;
     if (seen.first === undefined) seen.first = now - from;
-    else seen.longest = Math.max(seen.longest, now - last);
-    last = now;
+    else if (shown - last > seen.longest)
+      [seen.longest, seen.stood] = [Math.round(shown - last), Math.round(last - from)];
+    last = shown;
   };
-  seen.still = () => Date.now() - last;
+  seen.still = () => Math.max(0, Math.round(Date.now() - last));
   return seen;
 }
 
-/** Whether samples of 8 kHz and 16 bits hold the tone of 440 Hz. */
-function isTone(samples) {
-  let [re, im, energy] = [0, 0, 0];
-  for (let i = 0; i + 1 < samples.length; i += 2) {
-    const s = samples.readInt16LE(i) / 32_768;
-    const angle = (2 * Math.PI * 440 * (i / 2)) / 8000;
-    re += s * Math.cos(angle);
-    im += s * Math.sin(angle);
-    energy += s * s;
-  }
-  const count = samples.length / 2;
-  return count > 0 && energy / count > 1e-5 && (2 * (re * re + im * im)) / count / count > 0.3 * (energy / count);
+/** What ffmpeg's filters write of frames: when each is to be shown, in seconds, and a figure of it. */
+function figures(stream, key, take) {
+  let said = '';
+  stream.on('data', (text) => {
+    said += text;
+    for (const [whole, at, value] of said.matchAll(new RegExp(`pts_time:(\\S+)\\n${key}=(\\S+)\\n`, 'g'))) {
+      take(Number(at), Number(value));
+      said = said.slice(said.indexOf(whole) + whole.length);
+    }
+  });
 }
 
-/** Plays with ffmpeg: a byte for each picture, and the sound. */
+/** Plays with ffmpeg, as fast as it gets it: the time and the brightness of each picture, and of each piece of sound how loud the tone of
+ *  440 Hz is in it. All goes to one output, which may lack one of them. */
 export function ffmpeg(program) {
   return (url) => {
-    const args = ['-nostdin', '-v', 'error', '-analyzeduration', '500000', '-i', url];
-    const to = (n) => ['-f', ...n];
+    const bright = 'lavfi.signalstats.YAVG';
+    const loud = 'lavfi.astats.Overall.RMS_level';
+    const print = (key, pipe) => `print:key=${key}:file='pipe\\:${pipe}':direct=1`;
     const child = start(
       program,
       [
-        ...args,
-        ...['-map', '0:v:0?', '-vf', 'scale=2:2', '-pix_fmt', 'gray', '-fps_mode', 'passthrough'],
-        ...to(['rawvideo', '-flush_packets', '1', 'pipe:1']),
-        ...['-map', '0:a:0?', '-ac', '1', '-ar', '8000', ...to(['s16le', '-flush_packets', '1', 'pipe:3'])],
+        ...['-nostdin', '-v', 'error', '-analyzeduration', '500000', '-i', url],
+        ...[
+          '-map',
+          '0:v:0?',
+          '-vf',
+          `scale=16:16,signalstats,metadata=${print(bright, 1)}`,
+          '-fps_mode',
+          'passthrough',
+        ],
+        ...['-map', '0:a:0?', '-af'],
+        `aresample=8000,bandpass=f=440:width_type=h:w=60,astats=metadata=1:reset=1,ametadata=${print(loud, 3)}`,
+        ...['-f', 'null', '-'],
       ],
       { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] },
     );
     const pictures = pulse();
     const sound = pulse();
-    let heard = Buffer.alloc(0);
+    let levels = [];
     let said = '';
-    child.stdout.on('data', (bytes) => pictures.beat(bytes.length / 4));
+    figures(child.stdout, bright, (at) => pictures.beat(1, at));
     child.stderr.on('data', (text) => {
       said = (said + text).slice(-400);
     });
-    child.stdio[3].on('data', (bytes) => {
-      sound.beat();
-      heard = Buffer.concat([heard, bytes]).subarray(-16_000);
+    figures(child.stdio[3], loud, (at, level) => {
+      sound.beat(1, at);
+      levels = [...levels.slice(-20), level];
     });
     return {
       stop() {
@@ -78,10 +93,11 @@ export function ffmpeg(program) {
         return {
           first: pictures.first,
           began: main.first,
-          longest: main.longest,
+          longest: Math.max(main.longest, sound.longest),
+          stood: (main.longest > sound.longest ? main : sound).stood,
           still: main.still(),
-          frames: Math.round(pictures.frames),
-          sound: isTone(heard.subarray(-8000)),
+          frames: pictures.frames,
+          sound: levels.filter((level) => level > -40).length > 10,
           failed: child.exitCode ? [said.split('\n').filter(Boolean).pop() ?? `exit ${child.exitCode}`] : [],
         };
       },

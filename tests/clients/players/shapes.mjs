@@ -99,8 +99,8 @@ function turnedOn(change) {
 }
 
 /** What is published for `length` seconds and changes after `change` milliseconds. `video`: pictures a second, 0 without;
- *  `sound`: whether there is any at the end of a viewer's time; `wide`: how wide the picture is then; `alone`: it begins
- *  as sound alone. */
+ *  `fewest`: how few where there are not always so many; `sound`: whether there is any at the end of a viewer's time; `wide`: how
+ *  wide the picture is then; `alone`: it begins as sound alone. */
 export function shapes(ffmpeg9, { length, change }) {
   const made = new Map();
   const both = (size) => {
@@ -125,14 +125,14 @@ export function shapes(ffmpeg9, { length, change }) {
     'late sound': { ...tagged, push: from((tag) => !isSound(tag) || tag.at >= change) },
     'sound stops': { ...tagged, push: from((tag) => !isSound(tag) || tag.at < change), sound: false },
     // Black until then: four pictures a second.
-    'late pictures': { ...tagged, push: from((tag) => !isPicture(tag) || tag.at >= change), video: 8 },
+    'late pictures': { ...tagged, push: from((tag) => !isPicture(tag) || tag.at >= change), video: 8, fewest: 4 },
     // Nobody said that there would be any: who is there already hears on, and who comes then sees them.
     'sound then pictures': {
       ...tagged,
       push: sent(async () => unannounced(await both('480x270'), change)),
       alone: true,
     },
-    'camera off': { push: turnedOn(change), video: 8, sound: true, wide: 624 },
+    'camera off': { push: turnedOn(change), video: 8, fewest: 4, sound: true, wide: 624 },
     'SEI AUD empty units': { ...tagged, push: sent(async () => littered(await both('480x270'))) },
     'size changes': {
       ...tagged,

@@ -128,9 +128,10 @@ impl Player {
                 self.tracks = Some(self.reader.tracks());
                 return;
             }
-            // mpegts.js 1.8 ends at the first picture that follows black ones, and plays on without any.
-            if is_heard && !self.strict {
-                self.placeholder = Placeholder::instead(expected, flowing, &self.reader.tracks());
+            if is_heard {
+                let strict = self.strict;
+                let placeholder = Placeholder::instead(expected, flowing, &self.reader.tracks());
+                self.placeholder = placeholder.filter(|placeholder| !strict || placeholder.is_for_browsers());
             }
         }
         // Players begin where all tracks do: older sound is of no use beside pictures.

@@ -1,7 +1,6 @@
 //! The media playlist (RFC 8216, and its second edition's low-latency tags) of a window of segments, and the multivariant one,
 //! which names those of its tracks.
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use super::Settings;
@@ -11,6 +10,9 @@ use crate::codec::{AudioInfo, VideoInfo};
 
 /// Parts are listed of this many segments at the end, besides the one being made.
 const WITH_PARTS: usize = 2;
+/// And of as many as last for so long, in microseconds: hls.js 1.7 loads parts only while it has more buffered than the first part
+/// that is listed, and as much as is there of the segment being made.
+const PARTS_SPAN: i64 = 4_000_000;
 
 /// How far behind the keyframe players are told to begin, so that rounding does not lead them before it. Microseconds.
 const INTO: i64 = 10_000;
@@ -74,12 +76,6 @@ pub fn write_tracks(segmenter: &Segmenter, stem: &str, query: &str) -> String {
     out
 }
 
-/// Whether what was cut so far has no pictures.
-pub fn is_sound_alone(segmenter: &Segmenter) -> bool {
-    let segments = segmenter.segments();
-    !segments.is_empty() && segments.iter().all(|segment| !segment.has(Which::Pictures))
-}
-
 /// Writes a multivariant playlist of sound alone. Players of media playlists fail where pictures come later; those who were led to
 /// the playlist of the sound hear on, and who opens the stream from then on sees it. URIs are relative to it.
 pub fn write_sound(segmenter: &Segmenter, stem: &str, query: &str) -> String {
@@ -101,13 +97,14 @@ pub fn write_of(segmenter: &Segmenter, settings: &Settings, names: &Names<'_>) -
     let which = names.which;
     let is_sound = matches!(which, Which::Sound(_));
     let mut out = String::with_capacity(4096);
-    let segments = segmenter.segments();
-    let listed = listed(segments, settings.listed, 3 * 1_000_000 * segmenter.target());
-    let hidden = segments.iter().take(segments.len() - listed);
-    let listed = segments.iter().skip(segments.len() - listed);
-    let dropped = segmenter.discontinuities() + hidden.map(|s| u64::from(s.discontinuity)).sum::<u64>();
+    let there = segmenter.with(which).len();
+    // No less than players are held back (RFC 8216 §6.2.2).
+    let listed = enough(segmenter.with(which), settings.listed, 3 * 1_000_000 * segmenter.target());
+    let listed = segmenter.with(which).skip(there - listed);
     let (current, parts, anew) = segmenter.current();
     let first = listed.clone().next().map_or(current, |s| s.number);
+    let hidden = segmenter.segments().iter().take_while(|segment| segment.number < first);
+    let dropped = segmenter.discontinuities() + hidden.map(|s| u64::from(s.discontinuity)).sum::<u64>();
     write_promises(&mut out, segmenter, first);
     if let Some(start) =
         begin(listed.clone(), parts, 3 * segmenter.part_target()).filter(|_| !segmenter.ended() && !is_sound)
@@ -117,7 +114,7 @@ pub fn write_of(segmenter: &Segmenter, settings: &Settings, names: &Names<'_>) -
     if dropped > 0 {
         let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{dropped}");
     }
-    let with_parts = current.saturating_sub(WITH_PARTS as u64);
+    let with_parts = current - enough(segmenter.with(which), WITH_PARTS, PARTS_SPAN) as u64;
     let mut map = None;
     let mut introduce = |out: &mut String, discontinuity: bool, init: u64| {
         if discontinuity {
@@ -128,7 +125,8 @@ pub fn write_of(segmenter: &Segmenter, settings: &Settings, names: &Names<'_>) -
         }
     };
     for segment in listed {
-        introduce(&mut out, segment.discontinuity, segment.init);
+        let init = if is_sound { segment.init_of_sound } else { segment.init };
+        introduce(&mut out, segment.discontinuity, init);
         if let Some(came) = segment.came {
             let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date(came));
         }
@@ -145,7 +143,7 @@ pub fn write_of(segmenter: &Segmenter, settings: &Settings, names: &Names<'_>) -
         out.push_str("#EXT-X-ENDLIST\n");
         return out;
     }
-    if let Some(init) = segmenter.current_init() {
+    if let Some(init) = segmenter.current_init(which) {
         introduce(&mut out, anew, init);
         list(&mut out, parts, current, names);
         let next = names.uri(format_args!("{current}.{}", parts.len()), ".m4s");
@@ -154,13 +152,12 @@ pub fn write_of(segmenter: &Segmenter, settings: &Settings, names: &Names<'_>) -
     out
 }
 
-/// What the playlist promises for as long as it lives, and where it begins.
-/// How many segments are listed, of the newest: at least so many, and no less than players are held back (RFC 8216 §6.2.2). Those at
-/// a beginning and before a discontinuity are short.
-fn listed(segments: &VecDeque<Segment>, least: usize, span: i64) -> usize {
+/// How many of the newest segments are at least so many, and last for so long (microseconds). Those at a beginning and before a
+/// discontinuity are short.
+fn enough<'a>(segments: impl DoubleEndedIterator<Item = &'a Segment>, least: usize, span: i64) -> usize {
     let mut behind = 0;
     let mut count = 0;
-    for segment in segments.iter().rev() {
+    for segment in segments.rev() {
         if count >= least && behind >= span {
             break;
         }
@@ -170,6 +167,7 @@ fn listed(segments: &VecDeque<Segment>, least: usize, span: i64) -> usize {
     count
 }
 
+/// What the playlist promises for as long as it lives, and where it begins.
 fn write_promises(out: &mut String, segmenter: &Segmenter, first: u64) {
     let target = segmenter.target();
     let part_target = seconds(segmenter.part_target());

@@ -109,8 +109,10 @@ pub struct Segment {
     pub discontinuity: bool,
     /// When its first frame came, in microseconds of Unix time, if that is known.
     pub came: Option<i64>,
-    /// The number of the init segment that it needs.
+    /// The number of the init segment that it needs, and that of the one that its sound goes on with where it is alone.
     pub init: u64,
+    /// See `init`.
+    pub init_of_sound: u64,
     /// All of it.
     pub bytes: Bytes,
     /// Its parts, slices of `bytes`.
@@ -164,6 +166,8 @@ impl Kept {
 /// What segments are read with.
 pub(super) struct Init {
     pub number: u64,
+    /// Number of the one that whoever listens alone needs: it does not change when pictures come.
+    pub of_sound: u64,
     pub bytes: Bytes,
     pub further: Further,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::further::Further;
-use super::segment::{self, Init, Kept, Part, Segment, Which};
+use super::segment::{self, Init, Part, Segment, Which};
 use super::{Settings, heads};
 use crate::black::Black;
 use crate::filler::{Filler, Verdict};
@@ -15,6 +15,8 @@ use crate::fmp4::{Fragment, Muxer};
 use crate::frame::{Codec, Frame, Kind, is_same};
 use crate::hub::{Expected, Tracks};
 use heads::Heads;
+
+mod window;
 
 /// Pictures that were announced and stay away for this long do not hold the beginning back. Microseconds.
 const VIDEO_SILENT: i64 = 1_000_000;
@@ -24,6 +26,8 @@ const LATE: i64 = 300_000;
 pub(super) const EARLY: usize = 3;
 /// How long these are at most, with or without a keyframe, so that players start early. Microseconds.
 const EARLY_LONGEST: i64 = 400_000;
+/// How long the first segment of another init segment is at most: it is told of together with the next. Microseconds.
+const FIRST_OF_INIT: i64 = 100_000;
 /// How much longer than the target a segment may be: less than what rounds to another second (RFC 8216 §4.3.3.1).
 /// Microseconds.
 const OVER: i64 = 400_000;
@@ -64,6 +68,12 @@ pub struct Segmenter {
     held: Vec<Arc<Frame>>,
     /// What was cut so far has pictures.
     pictured: bool,
+    /// Number of the segment with which pictures came, where sound was alone before.
+    appeared: Option<u64>,
+    /// Pictures have another configuration, and no keyframe of it came.
+    renewed: bool,
+    /// What comes next has pictures, and goes on with the sound as it was.
+    goes_on: bool,
     muxer: Option<Muxer>,
     /// Ticks a second of the sound, for as long as the playlist lives.
     sound_ticks: Option<u32>,
@@ -108,6 +118,9 @@ impl Segmenter {
             expected: Expected::Known,
             held: Vec::new(),
             pictured: false,
+            appeared: None,
+            renewed: false,
+            goes_on: false,
             muxer: None,
             sound_ticks: None,
             inits: VecDeque::new(),
@@ -147,8 +160,14 @@ impl Segmenter {
 
     fn change(&mut self, video: Option<Arc<Frame>>, audio: Option<Arc<Frame>>) {
         let same_video = is_same(self.video.as_deref(), video.as_deref());
-        if !same_video || !is_same(self.audio.as_deref(), audio.as_deref()) {
-            self.interrupt();
+        let same_audio = is_same(self.audio.as_deref(), audio.as_deref());
+        if !same_video || !same_audio {
+            // What is shown and heard goes on until there is a keyframe of the new ones.
+            if same_audio && self.muxer.is_some() {
+                self.renewed = true;
+            } else {
+                self.interrupt();
+            }
             self.held.clear();
             self.video = video;
             self.audio = audio;
@@ -183,7 +202,11 @@ impl Segmenter {
             Kind::Audio if frame.is_further() => self.further.push(frame),
             Kind::VideoConfig => self.change(Some(Arc::clone(frame)), self.audio.clone()),
             Kind::AudioConfig => self.change(self.video.clone(), Some(Arc::clone(frame))),
+            Kind::Video if self.is_outdated() && !frame.key => {}
             Kind::Video | Kind::Audio => {
+                if frame.kind == Kind::Video && self.is_outdated() {
+                    self.turn(frame);
+                }
                 let mut filled = Vec::new();
                 let verdict = self.filler.pass(frame, &mut filled);
                 // Silence begins nothing.
@@ -201,7 +224,7 @@ impl Segmenter {
     /// Nothing follows: what is left becomes the last part. Players learn of it before the playlist ends, because some
     /// (hls.js) load no parts any more once it has.
     pub fn begin_end(&mut self) {
-        self.close_last();
+        self.close_last(None);
         self.ending = true;
     }
 
@@ -245,76 +268,6 @@ impl Segmenter {
         self.ended
     }
 
-    /// Complete segments that can be fetched, oldest first.
-    pub fn segments(&self) -> &VecDeque<Segment> {
-        &self.segments
-    }
-
-    /// Number of the segment that is being made, or comes next, its parts so far, and whether it starts anew.
-    pub fn current(&self) -> (u64, &[Part], bool) {
-        self.open.as_ref().map_or((self.next, &[], self.broken), |o| (self.next, &o.parts, o.discontinuity))
-    }
-
-    /// How many discontinuities have left the window.
-    pub fn discontinuities(&self) -> u64 {
-        self.discontinuities
-    }
-
-    /// What no segment is longer than, rounded to whole seconds; the same for as long as the playlist lives (RFC 8216
-    /// §6.2.1).
-    pub fn target(&self) -> i64 {
-        (self.settings.longest.as_micros() as i64 + 999_999) / 1_000_000
-    }
-
-    /// What no part is longer than, in microseconds; the same for as long as the playlist lives.
-    pub fn part_target(&self) -> i64 {
-        self.settings.part.as_micros() as i64
-    }
-
-    /// The init segment that the segment being made needs.
-    pub fn current_init(&self) -> Option<u64> {
-        self.inits.back().map(|init| init.number)
-    }
-
-    /// An init segment by its number.
-    pub fn init(&self, number: u64, which: Which) -> Option<Kept> {
-        self.inits.iter().find(|init| init.number == number)?.get(which)
-    }
-
-    /// A complete segment by its number.
-    pub fn segment(&self, number: u64) -> Option<&Segment> {
-        let first = self.segments.front()?.number;
-        self.segments.get(usize::try_from(number.checked_sub(first)?).ok()?)
-    }
-
-    /// A part by its segment's number and its own.
-    pub fn part(&self, number: u64, part: usize) -> Option<&Part> {
-        if number == self.next {
-            return self.open.as_ref()?.parts.get(part);
-        }
-        self.segment(number)?.parts.get(part)
-    }
-
-    /// Whether the playlist names this segment, or this part of it, or something later. A part beyond the last one of its
-    /// segment is the first one of the next (rfc8216bis §6.2.5.2).
-    pub fn reached(&self, number: u64, part: Option<usize>) -> bool {
-        if self.ended {
-            return true;
-        }
-        match part {
-            None => number < self.next,
-            Some(part) if number < self.next => {
-                number + 1 < self.next || self.parts() > 0 || self.segment(number).is_none_or(|s| part < s.parts.len())
-            }
-            Some(part) => number == self.next && part < self.parts(),
-        }
-    }
-
-    /// Whether this part may still come.
-    pub fn may_come(&self, number: u64, part: usize) -> bool {
-        !self.ended && (number == self.next + 1 || (number == self.next && part >= self.parts()))
-    }
-
     fn parts(&self) -> usize {
         self.open.as_ref().map_or(0, |o| o.parts.len())
     }
@@ -324,14 +277,24 @@ impl Segmenter {
     pub fn wants_key(&self) -> bool {
         let (Some(open), Some(last)) = (&self.open, self.heads.video) else { return false };
         let is_due = !open.independent || last - open.start >= self.enough() - ASKS_BEFORE;
-        self.made >= EARLY && is_due && self.muxer.as_ref().is_some_and(Muxer::has_video)
+        !self.is_early() && is_due && self.muxer.as_ref().is_some_and(Muxer::has_video)
+    }
+
+    /// Whether players wait for the first segments.
+    fn is_early(&self) -> bool {
+        self.made < EARLY || self.appeared.is_some_and(|from| self.next < from + EARLY as u64)
+    }
+
+    /// Whether the segment being made is the first that its init segment is for. See [`Segmenter::is_held`].
+    fn is_first_of_init(&self) -> bool {
+        self.segments.back().is_some_and(|before| Some(before.init_of_sound) != self.current_init(Which::Sound(0)))
     }
 
     /// How long a segment is at least that could go on to another keyframe, in microseconds.
     fn enough(&self) -> i64 {
         let target = self.settings.segment.as_micros() as i64;
         // Nearly the target is the target: 50 pictures of 40 ms, stamped in odd milliseconds.
-        if self.made < EARLY { EARLY_LONGEST / 2 } else { target - target / 20 }
+        if self.is_early() { EARLY_LONGEST / 2 } else { target - target / 20 }
     }
 
     /// How long the segment being made may become, in microseconds. Longer groups of pictures are cut too, evenly where
@@ -340,7 +303,8 @@ impl Segmenter {
     fn longest(&self) -> i64 {
         let most = self.target() * 1_000_000 + OVER;
         match self.heads.group {
-            _ if self.made < EARLY => EARLY_LONGEST,
+            _ if self.is_first_of_init() => FIRST_OF_INIT,
+            _ if self.is_early() => EARLY_LONGEST,
             Some(group) if group > most => (group / (1 + group / most) + LATE / 3).min(most),
             _ => most,
         }
@@ -359,11 +323,6 @@ impl Segmenter {
     fn media(&mut self, frame: &Arc<Frame>) {
         if self.heads.is_break(frame) {
             self.interrupt();
-        }
-        let appears = self.video.is_some() && self.muxer.as_ref().is_some_and(|muxer| !muxer.has_video());
-        if frame.key && (appears || self.black.as_ref().is_some_and(|black| !black.is(frame))) {
-            self.interrupt();
-            self.black = None;
         }
         if self.holds(frame) {
             return self.held.push(Arc::clone(frame));
@@ -467,6 +426,37 @@ impl Segmenter {
         self.media(&key);
     }
 
+    /// Whether what is being made is sound alone.
+    fn is_without_pictures(&self) -> bool {
+        self.muxer.as_ref().is_some_and(|muxer| !muxer.has_video())
+    }
+
+    /// Whether pictures have no place in what is being made: they have another configuration, or it has none, or a black one.
+    fn is_outdated(&self) -> bool {
+        self.renewed || self.black.is_some() || (self.video.is_some() && self.is_without_pictures())
+    }
+
+    /// Begins anew with this keyframe, in the same time. Where sound was alone, nothing breaks off: those who listen hear on, and
+    /// others find a beginning here.
+    fn turn(&mut self, key: &Frame) {
+        if self.heads.is_break(key) {
+            self.interrupt();
+        } else {
+            let broken = self.broken;
+            let clock = self.clock;
+            let appears = self.is_without_pictures();
+            let near = self.heads.end().is_some_and(|end| (key.dts - end).abs() < VIDEO_SILENT);
+            self.interrupt_at(near.then_some(key.dts));
+            self.clock = clock;
+            if appears {
+                self.broken = broken;
+                self.goes_on = true;
+                self.appeared = (self.made > 0).then_some(self.next);
+            }
+        }
+        self.black = None;
+    }
+
     /// Whether a muxer is there; it starts with a key frame where there are pictures.
     fn ready(&mut self, frame: &Frame) -> bool {
         if self.muxer.is_some() {
@@ -497,7 +487,9 @@ impl Segmenter {
         self.anew = false;
         self.pictured |= muxer.has_video();
         let further = self.further.begin(origin);
-        self.inits.push_back(Init { number: self.next_init, bytes: muxer.init(), further });
+        let number = self.next_init;
+        let before = self.inits.back().filter(|_| std::mem::take(&mut self.goes_on)).map(|init| init.of_sound);
+        self.inits.push_back(Init { number, of_sound: before.unwrap_or(number), bytes: muxer.init(), further });
         self.next_init += 1;
         self.sound_ticks = self.sound_ticks.or(muxer.sound_ticks());
         self.muxer = Some(muxer);
@@ -506,11 +498,18 @@ impl Segmenter {
 
     /// Ends the open segment where it is; what follows does not continue it.
     fn interrupt(&mut self) {
-        self.close_last();
+        self.interrupt_at(None);
+    }
+
+    /// The same at the time of what follows, if that is of the same time.
+    fn interrupt_at(&mut self, next: Option<i64>) {
+        self.close_last(next);
         if let Some(end) = self.open.as_ref().map(|open| open.part_start) {
             self.close_segment(end);
         }
         self.broken |= self.made > 0;
+        self.goes_on = false;
+        self.renewed = false;
         self.muxer = None;
         self.further.interrupt();
         self.waits = None;
@@ -519,12 +518,12 @@ impl Segmenter {
         self.clock = None;
     }
 
-    /// Ends the part being made with all that came. Nothing continues it.
-    fn close_last(&mut self) {
-        let Some(end) = self.heads.end() else { return };
+    /// Ends the part being made with all that came: at the time of what follows, if anything does.
+    fn close_last(&mut self, next: Option<i64>) {
+        let Some(end) = next.or(self.heads.end()) else { return };
         self.cut_until(end);
         let Some(muxer) = &mut self.muxer else { return };
-        muxer.settle(None);
+        muxer.settle(next);
         let end = self.open.as_ref().map_or(end, |open| end.max(open.part_start));
         self.close_part(None, end);
     }
@@ -570,11 +569,12 @@ impl Segmenter {
         let duration = (end - open.start).max(1_000);
         self.from = Some(end);
         self.written = end - self.origin;
-        let init = self.current_init().unwrap_or_default();
+        let init = self.current_init(Which::All).unwrap_or_default();
+        let init_of_sound = self.current_init(Which::Sound(0)).unwrap_or_default();
         let discontinuity = open.discontinuity;
         let came = self.clock.map(|ahead| open.start + ahead);
         let number = self.next;
-        let segment = Segment { number, duration, discontinuity, came, init, bytes, parts, further };
+        let segment = Segment { number, duration, discontinuity, came, init, init_of_sound, bytes, parts, further };
         self.bytes += segment.size();
         self.segments.push_back(segment);
         self.next += 1;
@@ -592,7 +592,7 @@ impl Segmenter {
             self.bytes -= old.size();
             self.discontinuities += u64::from(old.discontinuity);
         }
-        let oldest = self.segments.front().map_or(self.next, |s| s.init);
+        let oldest = self.segments.front().map_or(self.next, |s| s.init_of_sound);
         while self.inits.len() > 1 && self.inits.front().is_some_and(|init| init.number < oldest) {
             self.inits.pop_front();
         }

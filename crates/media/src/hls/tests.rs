@@ -250,7 +250,7 @@ fn of_short_segments_as_many_are_listed_as_players_are_held_back() {
     let of = |line: &str| line.strip_prefix("#EXTINF:").and_then(|l| l.trim_end_matches(',').parse::<f64>().ok());
     let listed: Vec<f64> = text.lines().filter_map(of).collect();
     assert!(listed.iter().sum::<f64>() >= 12.0 && listed.iter().sum::<f64>() < 14.0, "{text}");
-    assert!(s.segments().len() < 30);
+    assert!(s.segments().len() < 50);
 }
 
 /// The discontinuity numbers of what a playlist names: of its segments, and of the one that is being made or hinted at.
@@ -335,6 +335,56 @@ fn a_change_of_codec_or_clock_is_a_discontinuity() {
     assert!(s.segments().iter().all(|s| s.duration <= 2_100_000), "the pause is in no segment");
     let init = s.segments().back().unwrap().init;
     assert!(s.init(init, Which::All).is_some());
+}
+
+#[test]
+fn pictures_of_another_size_follow_without_a_gap_when_their_keyframe_comes() {
+    let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
+    s.tracks(&Tracks { audio: Some(asc()), ..tracks(30) });
+    let mut told = Vec::new();
+    for ms in (0..8_040).step_by(20) {
+        if ms == 4_000 {
+            s.push(&Arc::new(avcc(31)));
+        }
+        // Nothing is at hand to decode these with.
+        let is_key = if ms < 4_000 { ms % 1_000 == 0 } else { ms == 4_300 || ms % 1_000 == 0 && ms > 4_000 };
+        if ms % 60 == 0 || is_key {
+            s.push(&Arc::new(picture(ms, is_key)));
+        }
+        s.push(&sound(ms));
+        told.push((ms, s.segments().len() - s.with(Which::All).len()));
+    }
+    let change = s.segments().iter().position(|segment| segment.discontinuity).unwrap();
+    let segments: Vec<&Segment> = s.segments().iter().collect();
+    // What is shown lasts until then, and the sound goes on.
+    let shown = |segment: &Segment| {
+        let init = s.init(segment.init, Which::Pictures).and_then(|kept| kept.bytes()).unwrap();
+        let file = [init, segment.get(Which::Pictures).and_then(|kept| kept.bytes()).unwrap()].concat();
+        crate::fmp4::played(&mut std::io::Cursor::new(&file), file.len() as u64).unwrap().ms
+    };
+    let before = segments[change - 1];
+    assert_eq!(shown(before), 4_300);
+    assert_eq!(
+        decode_times(&segments[change].get(Which::Pictures).and_then(|kept| kept.bytes()).unwrap())[0],
+        4_300 * 90
+    );
+    // The first segment behind the change is short, and players are told of it together with the next.
+    assert!(segments[change].parts.len() == 1 && segments[change].duration <= 150_000);
+    let held: Vec<i64> = told.iter().filter(|(_, held)| *held > 0).map(|(ms, _)| *ms).collect();
+    assert!(!held.is_empty() && held.iter().all(|ms| (4_300..5_000).contains(ms)), "{held:?}");
+}
+
+#[test]
+fn parts_are_listed_of_all_short_segments_at_the_end() {
+    let mut s = segmenter(Settings::default());
+    feed(&mut s, 0..1_500, 1_000);
+    let text = playlist::write(&s, &Settings::default(), "s", "");
+    assert!(text.contains("s/100.0.m4s\""), "{text}");
+    feed(&mut s, 1_520..9_000, 1_000);
+    let text = playlist::write(&s, &Settings::default(), "s", "");
+    let (current, ..) = s.current();
+    let of = |back: u64| text.contains(&format!("s/{}.0.m4s\"", current - back));
+    assert!(of(1) && of(2) && !of(3), "{text}");
 }
 
 #[test]
@@ -536,7 +586,7 @@ fn a_publisher_that_comes_back_without_pictures_is_heard_and_seen_again_when_it_
         s.push(&Arc::new(picture(ms, false)));
         sound(&mut s, ms..ms + 40);
     }
-    assert_eq!(s.current_init(), Some(100));
+    assert_eq!(s.current_init(Which::All), Some(100));
     sound(&mut s, 9_000..17_000);
     let heard: Vec<_> = s.segments().iter().skip(before + 1).map(|segment| segment.init).collect();
     assert!(heard.len() >= 2, "{heard:?}");
@@ -631,7 +681,7 @@ fn sound_that_stays_alone_loses_nothing_of_its_first_second() {
     for ms in (0..5_000).step_by(20) {
         s.expect(if ms < 1_000 { Expected::Soon } else { Expected::Nothing });
         s.push(&sound(ms));
-        assert_eq!(s.current_init().is_some(), ms >= 1_000);
+        assert_eq!(s.current_init(Which::All).is_some(), ms >= 1_000);
     }
     assert!(sets(&s).iter().all(|set| *set == (false, true)) && whole(&s) >= 4_000_000);
     assert_eq!(decode_times(&s.segments()[0].bytes)[0], 0);
@@ -643,21 +693,37 @@ fn who_began_with_sound_alone_hears_on_when_pictures_come_and_who_comes_then_see
     s.tracks(&Tracks { audio: Some(asc()), ..Tracks::default() });
     s.expect(Expected::Nothing);
     (0..6_000).step_by(20).for_each(|ms| _ = s.push(&sound(ms)));
-    assert!(playlist::is_sound_alone(&s));
+    assert!(s.is_sound_alone());
     let text = playlist::write_sound(&s, "s", "?a=1");
     assert!(text.contains("CODECS=\"mp4a.40.2\"") && text.ends_with("\ns/sound0.m3u8?a=1\n"), "{text}");
     let names = || Names { before: String::new(), which: Which::Sound(0), query: "" };
     let before = playlist::write_of(&s, &Settings::default(), &names());
     s.push(&Arc::new(avcc(30)));
-    for ms in (6_000..12_000).step_by(20) {
-        if ms % 40 == 0 {
-            s.push(&Arc::new(picture(ms, ms % 1000 == 0)));
+    let see = |s: &mut Segmenter, range: std::ops::Range<i64>| {
+        for ms in range.step_by(20) {
+            if ms % 40 == 0 {
+                s.push(&Arc::new(picture(ms, ms % 1000 == 0)));
+            }
+            s.push(&sound(ms));
         }
-        s.push(&sound(ms));
-    }
-    assert!(!playlist::is_sound_alone(&s));
+    };
+    // Pictures that no keyframe is before break nothing off.
+    see(&mut s, 6_200..7_000);
+    assert!(s.is_sound_alone());
+    see(&mut s, 7_000..7_100);
+    assert!(!s.is_sound_alone() && s.with(Which::All).next().is_none(), "who comes now waits for pictures");
+    see(&mut s, 7_100..13_000);
+    assert!(!s.is_sound_alone());
     let after = playlist::write_of(&s, &Settings::default(), &names());
     assert!(!before.contains("GAP") && !after.contains("GAP"), "{after}");
+    // One list of sound, as if no pictures had come.
+    let inits = |text: &str| text.lines().filter(|line| line.starts_with("#EXT-X-MAP")).count();
+    assert!(inits(&after) == 1 && !after.contains("DISCONTINUITY"), "{after}");
+    let seen = playlist::write(&s, &Settings::default(), "s", "");
+    assert!(inits(&seen) == 1 && !seen.contains("DISCONTINUITY"), "{seen}");
+    assert!(s.with(Which::All).all(|segment| segment.has(Which::Pictures)));
+    let lengths: Vec<i64> = s.with(Which::All).map(|segment| segment.duration / 1_000).collect();
+    assert!(lengths[..3].iter().all(|length| *length <= 400) && lengths[3] >= 1_500, "{lengths:?}");
     // No sound is left out: each segment begins where the one before it ended.
     let sounds = |segment: &Segment| {
         let bytes = segment.get(Which::Sound(0)).and_then(|kept| kept.bytes()).unwrap();

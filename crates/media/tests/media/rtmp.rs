@@ -292,7 +292,7 @@ async fn a_player_of_a_camera_that_is_off_has_black_pictures_and_a_node_is_told(
         assert_eq!(player.says_pictures(), None, "players are told nothing that they do not know");
         let (black, real) = seen.split_at(seen.len() - 2);
         assert_eq!((real[0], black[0].0), ((Kind::VideoConfig, config().payload.len()), Kind::VideoConfig));
-        assert!(black.len() > 3 && black[1..].iter().all(|one| *one == black[1] && one.0 == Kind::Video), "{seen:?}");
+        assert!(black.len() > 3 && black[1..].iter().all(|one| one.0 == Kind::Video && one.1 != 7), "{seen:?}");
         // A node makes them for its own viewers.
         let mut first = node.next().await.unwrap().unwrap();
         while first.kind == Kind::Data {

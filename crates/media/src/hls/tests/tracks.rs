@@ -80,7 +80,7 @@ fn each_track_is_a_file_of_its_own_beside_what_there_was_without_it() {
         |which: Which, at: usize| s.segments().iter().map(|s| units(&got(s, which).unwrap())[at]).sum::<usize>();
     let first = units_of(Which::Sound(0), 1);
     assert!(first > 300 && first.abs_diff(units_of(Which::Sound(1), 2)) <= 3, "{first}");
-    let init = s.current_init().unwrap();
+    let init = s.current_init(Which::All).unwrap();
     assert_eq!(only(&s.init(init, Which::Sound(1)).unwrap().bytes().unwrap(), PICTURES), Bytes::new());
     assert!(s.init(init, Which::Sound(3)).is_none() && only(&s.segments()[0].bytes, SOUND).len() > 100);
 }
