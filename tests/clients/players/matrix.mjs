@@ -88,11 +88,6 @@ const LIMITS = {
     first: 4_500,
     why: 'video.js 8.24.1 takes the segment that is being made to be as long as EXT-X-TARGETDURATION, and waits until the stream is where it wants to begin',
   },
-  c: {
-    player: 'shaka-player',
-    stands: 2_100,
-    why: 'shaka-player 5.2.12 in low-latency mode stays less than a second behind, and at a change of configuration at times drops what it has and waits for the next keyframe',
-  },
 };
 
 /** Begins to watch; gives what ends it and says what was seen. A page of its own each: browsers bound the connections that
