@@ -82,6 +82,8 @@ pub(crate) struct Placeholder {
     begun: bool,
     /// They go on in their own time.
     over: bool,
+    /// The player takes pictures of no other codec.
+    strict: bool,
 }
 
 impl Placeholder {
@@ -94,13 +96,26 @@ impl Placeholder {
             _ => return None,
         };
         let black = Black::of(codec)?;
-        Some(Placeholder { black, config: tracks.video.clone(), last: None, is_key: false, begun: false, over: false })
+        Some(Placeholder {
+            black,
+            config: tracks.video.clone(),
+            last: None,
+            is_key: false,
+            begun: false,
+            over: false,
+            strict: false,
+        })
     }
 
-    /// Whether pictures may follow the black ones in browsers: mpegts.js 1.8 and flv.js 1.6 decode the last picture before another
-    /// configuration with that, and end unless it is one that Media Source Extensions drop there.
-    pub fn is_for_browsers(&self) -> bool {
-        self.black.delta.is_some()
+    /// For a player in browsers, where pictures may follow the black ones there: mpegts.js 1.8 and flv.js 1.6 decode the last picture
+    /// before another configuration with that, and end unless it is one that Media Source Extensions drop there. They end at
+    /// pictures of another codec, too: with those they hear on, and see black.
+    pub fn for_browsers(self) -> Option<Self> {
+        self.black.delta.is_some().then_some(Placeholder { strict: true, ..self })
+    }
+
+    fn is_foreign(&self, codec: Codec) -> bool {
+        self.strict && codec != self.black.config.codec
     }
 
     /// What a player is told before frames: the tracks and which of them flow, with black pictures until others come.
@@ -112,7 +127,7 @@ impl Placeholder {
         }
         let black = &this.black.config;
         let config = Arc::new(Frame::config(black.codec, 0, black.payload.clone()));
-        this.config = tracks.video.or(this.config.take());
+        this.config = tracks.video.filter(|config| !this.is_foreign(config.codec)).or(this.config.take());
         (Tracks { video: Some(config), ..tracks }, flowing)
     }
 
@@ -123,7 +138,7 @@ impl Placeholder {
         let shown = this.pass(frames);
         if this.over {
             *standing_in = None;
-        } else if frames.iter().any(|frame| frame.kind == Kind::Video) {
+        } else if frames.iter().any(|frame| frame.kind == Kind::Video && !this.is_foreign(frame.codec)) {
             reader.request_key();
         }
         Some(shown)
@@ -147,10 +162,11 @@ impl Placeholder {
         for frame in frames {
             match frame.kind {
                 _ if self.over => {}
+                Kind::Video | Kind::VideoConfig if self.is_foreign(frame.codec) => continue,
                 Kind::Video if self.begun || frame.key => {
                     if !std::mem::replace(&mut self.begun, true) {
                         // Its last one leans on another.
-                        if let Some(last) = self.last.filter(|_| self.is_key && self.is_for_browsers()) {
+                        if let Some(last) = self.last.filter(|_| self.is_key && self.black.delta.is_some()) {
                             shown.push(self.next(last + 1_000));
                         }
                         shown.extend(self.config.take());
@@ -234,6 +250,29 @@ mod tests {
     use super::*;
     use crate::codec::VideoInfo;
     use crate::fmp4::Muxer;
+
+    #[test]
+    fn a_page_goes_on_with_sound_and_black_where_pictures_are_of_another_codec() {
+        let flowing = Flowing { video: false, audio: true };
+        let placeholder = Placeholder::instead(Expected::AnyTime, flowing, &Tracks::default()).unwrap();
+        let mut placeholder = placeholder.for_browsers().unwrap();
+        let vp9 = |ms: i64| Arc::new(Frame::video(Codec::Vp9, ms * 1_000, 0, true, Bytes::from_static(VP9)));
+        let mut shown = Vec::new();
+        for ms in (0..1_000).step_by(20) {
+            if ms == 300 {
+                let config = vpx::config(Codec::Vp9, VP9).unwrap();
+                shown.extend(placeholder.pass(&[Arc::new(Frame::config(Codec::Vp9, 0, config))]));
+            }
+            if ms >= 300 {
+                shown.extend(placeholder.pass(&[vp9(ms)]));
+            }
+            let sound = Frame::audio(Codec::Aac, ms * 1_000, Bytes::from_static(b"aac"));
+            shown.extend(placeholder.pass(&[Arc::new(sound)]));
+        }
+        assert!(shown.iter().all(|frame| frame.codec != Codec::Vp9));
+        assert_eq!(shown.iter().filter(|frame| frame.kind == Kind::Audio).count(), 50);
+        assert!(shown.iter().filter(|frame| frame.kind == Kind::Video).count() >= 4, "black goes on");
+    }
 
     #[test]
     fn pictures_that_are_stamped_behind_the_sound_do_not_go_back_in_time() {

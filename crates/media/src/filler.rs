@@ -96,6 +96,14 @@ impl Filler {
         self.pictures.as_ref().is_some_and(|pictures| pictures.key.is_some())
     }
 
+    /// Pictures of another kind come: none of before is shown any more, and what comes takes nobody's place.
+    pub fn forget_picture(&mut self) {
+        if let Some(pictures) = &mut self.pictures {
+            pictures.key = None;
+            pictures.still = false;
+        }
+    }
+
     /// Shows this keyframe until pictures come.
     pub fn begin_with(&mut self, key: Arc<Frame>) {
         self.promise(None, true);

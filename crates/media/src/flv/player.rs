@@ -131,7 +131,7 @@ impl Player {
             if is_heard {
                 let strict = self.strict;
                 let placeholder = Placeholder::instead(expected, flowing, &self.reader.tracks());
-                self.placeholder = placeholder.filter(|placeholder| !strict || placeholder.is_for_browsers());
+                self.placeholder = placeholder.and_then(|one| if strict { one.for_browsers() } else { Some(one) });
             }
         }
         // Players begin where all tracks do: older sound is of no use beside pictures.

@@ -19,7 +19,7 @@ pub(super) struct Heads {
     /// How long the last group of pictures was.
     pub group: Option<i64>,
     /// The newest keyframe.
-    key: Option<i64>,
+    pub key: Option<i64>,
 }
 
 impl Heads {

@@ -204,14 +204,18 @@ impl Segmenter {
             Kind::AudioConfig => self.change(self.video.clone(), Some(Arc::clone(frame))),
             Kind::Video if self.is_outdated() && !frame.key => {}
             Kind::Video | Kind::Audio => {
-                if frame.kind == Kind::Video && self.is_outdated() {
-                    self.turn(frame);
+                let turns = frame.kind == Kind::Video && self.is_outdated();
+                if turns {
+                    self.filler.forget_picture();
                 }
                 let mut filled = Vec::new();
                 let verdict = self.filler.pass(frame, &mut filled);
                 // Silence begins nothing.
                 filled.retain(|frame| frame.key || self.muxer.is_some());
                 filled.iter().for_each(|frame| self.media(frame));
+                if turns {
+                    self.turn(frame);
+                }
                 if verdict == Verdict::Pass {
                     self.media(frame);
                 }
@@ -276,7 +280,9 @@ impl Segmenter {
     /// that make none by themselves, such as browsers, are asked.
     pub fn wants_key(&self) -> bool {
         let (Some(open), Some(last)) = (&self.open, self.heads.video) else { return false };
-        let is_due = !open.independent || last - open.start >= self.enough() - ASKS_BEFORE;
+        let due = self.enough() - ASKS_BEFORE;
+        let is_old = self.heads.key.is_none_or(|key| last - key >= due);
+        let is_due = (!open.independent && is_old) || last - open.start >= due;
         !self.is_early() && is_due && self.muxer.as_ref().is_some_and(Muxer::has_video)
     }
 
@@ -288,6 +294,12 @@ impl Segmenter {
     /// Whether the segment being made is the first that its init segment is for. See [`Segmenter::is_held`].
     fn is_first_of_init(&self) -> bool {
         self.segments.back().is_some_and(|before| Some(before.init_of_sound) != self.current_init(Which::Sound(0)))
+    }
+
+    /// Whether a picture of the segment being made can be written, or none are.
+    fn has_whole_picture(&self) -> bool {
+        self.is_without_pictures()
+            || self.open.as_ref().zip(self.heads.video).is_some_and(|(open, last)| last > open.start)
     }
 
     /// How long a segment is at least that could go on to another keyframe, in microseconds.
@@ -303,7 +315,14 @@ impl Segmenter {
     fn longest(&self) -> i64 {
         let most = self.target() * 1_000_000 + OVER;
         match self.heads.group {
-            _ if self.is_first_of_init() => FIRST_OF_INIT,
+            // With the first picture whole, which it is when the next has come.
+            _ if self.is_first_of_init() => {
+                if self.has_whole_picture() {
+                    FIRST_OF_INIT
+                } else {
+                    EARLY_LONGEST
+                }
+            }
             _ if self.is_early() => EARLY_LONGEST,
             Some(group) if group > most => (group / (1 + group / most) + LATE / 3).min(most),
             _ => most,
@@ -451,7 +470,6 @@ impl Segmenter {
             if appears {
                 self.broken = broken;
                 self.goes_on = true;
-                self.appeared = (self.made > 0).then_some(self.next);
             }
         }
         self.black = None;
@@ -485,6 +503,9 @@ impl Segmenter {
         self.waits = None;
         self.origin = origin;
         self.anew = false;
+        if muxer.has_video() && !self.pictured && self.made > 0 {
+            self.appeared = Some(self.next);
+        }
         self.pictured |= muxer.has_video();
         let further = self.further.begin(origin);
         let number = self.next_init;

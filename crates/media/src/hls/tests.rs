@@ -675,6 +675,47 @@ fn pictures_that_come_behind_the_first_sound_are_there_from_the_first_segment_on
 }
 
 #[test]
+fn a_camera_that_comes_on_is_seen_however_far_its_pictures_are_stamped_behind_the_sound() {
+    for behind in [0, 20, 100, 200, 300, 700] {
+        let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
+        s.tracks(&Tracks { audio: Some(asc()), ..Tracks::default() });
+        s.expect(Expected::AnyTime);
+        let mut bytes = 0;
+        for ms in (0..12_000).step_by(20) {
+            s.push(&sound(ms));
+            if ms == 6_000 {
+                s.push(&Arc::new(avcc(30)));
+            }
+            if ms >= 6_000 && ms % 40 == 0 {
+                s.push(&Arc::new(picture(ms - behind, ms % 1_000 == 0)));
+                bytes += 100;
+            }
+        }
+        s.finish();
+        let shown: usize = s.segments().iter().map(|segment| segment.bytes.iter().filter(|b| **b == 7).count()).sum();
+        assert!(shown >= bytes * 9 / 10, "{behind}: {shown} of {bytes}");
+    }
+}
+
+#[test]
+fn who_comes_after_pictures_came_with_a_publisher_that_returned_sees_them() {
+    let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
+    s.tracks(&Tracks { audio: Some(asc()), ..Tracks::default() });
+    s.expect(Expected::Nothing);
+    (0..6_000).step_by(20).for_each(|ms| _ = s.push(&sound(ms)));
+    s.resume();
+    s.tracks(&Tracks { audio: Some(asc()), ..tracks(30) });
+    for ms in (0..6_000).step_by(20) {
+        if ms % 40 == 0 {
+            s.push(&Arc::new(picture(ms, ms % 1_000 == 0)));
+        }
+        s.push(&sound(ms));
+    }
+    let has_pictures = |init| self::init(&s, init).windows(4).any(|four| four == b"avc1");
+    assert!(s.with(Which::All).len() >= 3 && s.with(Which::All).all(|segment| has_pictures(segment.init)));
+}
+
+#[test]
 fn sound_that_stays_alone_loses_nothing_of_its_first_second() {
     let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
     s.tracks(&Tracks { audio: Some(asc()), ..Tracks::default() });
