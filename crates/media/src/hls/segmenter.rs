@@ -276,32 +276,6 @@ impl Segmenter {
         self.open.as_ref().map_or(0, |o| o.parts.len())
     }
 
-    /// Whether a keyframe would be of use by now: the segment being made is long enough, or began without one. Publishers
-    /// that make none by themselves, such as browsers, are asked.
-    pub fn wants_key(&self) -> bool {
-        let (Some(open), Some(last)) = (&self.open, self.heads.video) else { return false };
-        let due = self.enough() - ASKS_BEFORE;
-        let is_old = self.heads.key.is_none_or(|key| last - key >= due);
-        let is_due = (!open.independent && is_old) || last - open.start >= due;
-        !self.is_early() && is_due && self.muxer.as_ref().is_some_and(Muxer::has_video)
-    }
-
-    /// Whether players wait for the first segments.
-    fn is_early(&self) -> bool {
-        self.made < EARLY || self.appeared.is_some_and(|from| self.next < from + EARLY as u64)
-    }
-
-    /// Whether the segment being made is the first that its init segment is for. See [`Segmenter::is_held`].
-    fn is_first_of_init(&self) -> bool {
-        self.segments.back().is_some_and(|before| Some(before.init_of_sound) != self.current_init(Which::Sound(0)))
-    }
-
-    /// Whether a picture of the segment being made can be written, or none are.
-    fn has_whole_picture(&self) -> bool {
-        self.is_without_pictures()
-            || self.open.as_ref().zip(self.heads.video).is_some_and(|(open, last)| last > open.start)
-    }
-
     /// How long a segment is at least that could go on to another keyframe, in microseconds.
     fn enough(&self) -> i64 {
         let target = self.settings.segment.as_micros() as i64;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::Segmenter;
+use super::{ASKS_BEFORE, EARLY, Segmenter};
 use crate::fmp4::Muxer;
 use crate::hls::segment::{Kept, Part, Segment, Which};
 
@@ -106,5 +106,31 @@ impl Segmenter {
     /// Whether this part may still come.
     pub fn may_come(&self, number: u64, part: usize) -> bool {
         !self.ended && (number == self.next + 1 || (number == self.next && part >= self.parts()))
+    }
+
+    /// Whether the segment being made is the first that its init segment is for. See [`Segmenter::is_held`].
+    pub(super) fn is_first_of_init(&self) -> bool {
+        self.segments.back().is_some_and(|before| Some(before.init_of_sound) != self.current_init(Which::Sound(0)))
+    }
+
+    /// Whether a picture of the segment being made can be written, or none are.
+    pub(super) fn has_whole_picture(&self) -> bool {
+        self.is_without_pictures()
+            || self.open.as_ref().zip(self.heads.video).is_some_and(|(open, last)| last > open.start)
+    }
+
+    /// Whether a keyframe would be of use by now: the segment being made is long enough, or began without one. Publishers
+    /// that make none by themselves, such as browsers, are asked.
+    pub fn wants_key(&self) -> bool {
+        let (Some(open), Some(last)) = (&self.open, self.heads.video) else { return false };
+        let due = self.enough() - ASKS_BEFORE;
+        let is_old = self.heads.key.is_none_or(|key| last - key >= due);
+        let is_due = (!open.independent && is_old) || last - open.start >= due;
+        !self.is_early() && is_due && self.muxer.as_ref().is_some_and(Muxer::has_video)
+    }
+
+    /// Whether players wait for the first segments.
+    pub(super) fn is_early(&self) -> bool {
+        self.made < EARLY || self.appeared.is_some_and(|from| self.next < from + EARLY as u64)
     }
 }
