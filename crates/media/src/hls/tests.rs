@@ -646,6 +646,15 @@ fn asc() -> Arc<Frame> {
     Arc::new(Frame::config(Codec::Aac, 0, vec![0x11, 0x90].into()))
 }
 
+/// Six seconds of sound, where no pictures are to be expected.
+fn sound_alone() -> Segmenter {
+    let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
+    s.tracks(&Tracks { audio: Some(asc()), ..Tracks::default() });
+    s.expect(Expected::Nothing);
+    (0..6_000).step_by(20).for_each(|ms| _ = s.push(&sound(ms)));
+    s
+}
+
 fn whole(s: &Segmenter) -> i64 {
     s.segments().iter().map(|segment| segment.duration).sum()
 }
@@ -699,10 +708,7 @@ fn a_camera_that_comes_on_is_seen_however_far_its_pictures_are_stamped_behind_th
 
 #[test]
 fn who_comes_after_pictures_came_with_a_publisher_that_returned_sees_them() {
-    let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
-    s.tracks(&Tracks { audio: Some(asc()), ..Tracks::default() });
-    s.expect(Expected::Nothing);
-    (0..6_000).step_by(20).for_each(|ms| _ = s.push(&sound(ms)));
+    let mut s = sound_alone();
     s.resume();
     s.tracks(&Tracks { audio: Some(asc()), ..tracks(30) });
     for ms in (0..6_000).step_by(20) {
@@ -730,10 +736,7 @@ fn sound_that_stays_alone_loses_nothing_of_its_first_second() {
 
 #[test]
 fn who_began_with_sound_alone_hears_on_when_pictures_come_and_who_comes_then_sees_them() {
-    let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
-    s.tracks(&Tracks { audio: Some(asc()), ..Tracks::default() });
-    s.expect(Expected::Nothing);
-    (0..6_000).step_by(20).for_each(|ms| _ = s.push(&sound(ms)));
+    let mut s = sound_alone();
     assert!(s.is_sound_alone());
     let text = playlist::write_sound(&s, "s", "?a=1");
     assert!(text.contains("CODECS=\"mp4a.40.2\"") && text.ends_with("\ns/sound0.m3u8?a=1\n"), "{text}");

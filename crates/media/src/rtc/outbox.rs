@@ -62,15 +62,14 @@ pub(super) struct Outbox {
     counters: Arc<Counters>,
     packets: Vec<Packet>,
     bytes: Vec<u8>,
-    /// How many of the packets are gone, and where the next one begins.
+    /// How many of the packets are gone.
     gone: usize,
-    start: usize,
 }
 
 impl Outbox {
     /// An empty one.
     pub fn new(socket: Arc<Socket>, tcp: Arc<Connections>, counters: Arc<Counters>) -> Self {
-        Outbox { socket, tcp, counters, packets: Vec::new(), bytes: Vec::new(), gone: 0, start: 0 }
+        Outbox { socket, tcp, counters, packets: Vec::new(), bytes: Vec::new(), gone: 0 }
     }
 
     /// Takes a datagram.
@@ -130,12 +129,12 @@ impl Outbox {
     /// Sends what the socket takes now. The rest stays until [`Outbox::flush`].
     pub fn pour(&mut self) {
         while let Some(first) = self.packets.get(self.gone) {
-            let (count, segment) = self.run(self.gone, self.start);
+            let (count, segment) = self.run();
             let end = self.packets[self.gone + count - 1].end;
             let transmit = Transmit {
                 destination: first.to,
                 ecn: None,
-                contents: &self.bytes[self.start..end],
+                contents: &self.bytes[self.start()..end],
                 segment_size: (count > 1).then_some(segment),
                 src_ip: first.from,
             };
@@ -147,13 +146,11 @@ impl Outbox {
                 Err(_) => Counters::add(&self.counters.unsent, count as u64),
             }
             self.gone += count;
-            self.start = end;
         }
         Counters::add(&self.counters.sent, self.packets.len() as u64);
         self.packets.clear();
         self.bytes.clear();
         self.gone = 0;
-        self.start = 0;
         if self.bytes.capacity() > 2 * FULL {
             self.bytes.shrink_to(FULL);
         }
@@ -173,18 +170,23 @@ impl Outbox {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 continue;
             }
-            let (count, _) = self.run(self.gone, self.start);
+            let (count, _) = self.run();
             Counters::add(&self.counters.unsent, count as u64);
             self.gone += count;
-            self.start = self.packets[self.gone - 1].end;
             tries = 0;
         }
     }
 
-    /// How many packets from `at` on go in one call: same peer, same size but for a smaller last one.
-    fn run(&self, at: usize, start: usize) -> (usize, usize) {
+    /// Where the next packet begins.
+    fn start(&self) -> usize {
+        self.gone.checked_sub(1).map_or(0, |last| self.packets[last].end)
+    }
+
+    /// How many of the next packets go in one call: same peer, same size but for a smaller last one.
+    fn run(&self) -> (usize, usize) {
+        let at = self.gone;
         let first = &self.packets[at];
-        let segment = first.end - start;
+        let segment = first.end - self.start();
         let most = self.socket.state.max_gso_segments().clamp(1, 64).min(60_000 / segment.max(1)).max(1);
         let mut count = 1;
         let mut end = first.end;
@@ -261,7 +263,6 @@ mod tests {
         [&b"gone"[..], b"stays here", b"so does"].iter().for_each(|contents| outbox.push(to, contents));
         // As it is left where the socket is full.
         outbox.gone = 1;
-        outbox.start = 4;
         outbox.push(to, b"new");
         outbox.flush().await;
         let mut got = [0; 16];
@@ -270,7 +271,7 @@ mod tests {
             assert_eq!(&got[..n], expected);
         }
         assert_eq!(counters.sent.load(std::sync::atomic::Ordering::Relaxed), 4);
-        assert_eq!((outbox.gone, outbox.start, outbox.packets.len(), outbox.bytes.len()), (0, 0, 0, 0));
+        assert_eq!((outbox.gone, outbox.start(), outbox.packets.len(), outbox.bytes.len()), (0, 0, 0, 0));
     }
 
     #[tokio::test]
