@@ -15,7 +15,11 @@ use crate::hub::{Expected, Flowing, Reader, Tracks};
 /// How long [`Patience`] lasts.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often the black picture is shown, in microseconds.
-const EVERY: i64 = 240_000;
+const EVERY: i64 = 120_000;
+/// The least time between two pictures, in microseconds.
+const STEP: i64 = 1_000;
+/// Likewise before the first that is not black: room for what some players are shown there (`crates/media/src/flv/parting.rs`).
+const ROOM: i64 = 4 * STEP;
 
 /// A black keyframe and its configuration, as the hub has those of its codec.
 pub(crate) struct Black {
@@ -164,14 +168,16 @@ impl Placeholder {
                 _ if self.over => {}
                 Kind::Video | Kind::VideoConfig if self.is_foreign(frame.codec) => continue,
                 Kind::Video if self.begun || frame.key => {
-                    if !std::mem::replace(&mut self.begun, true) {
+                    let is_first = !std::mem::replace(&mut self.begun, true);
+                    if is_first {
                         // Its last one leans on another.
                         if let Some(last) = self.last.filter(|_| self.is_key && self.black.delta.is_some()) {
-                            shown.push(self.next(last + 1_000));
+                            shown.push(self.next(last + STEP));
                         }
                         shown.extend(self.config.take());
                     }
-                    let least = self.last.map_or(i64::MIN, |last| last + 1_000);
+                    let room = if is_first { ROOM } else { STEP };
+                    let least = self.last.map_or(i64::MIN, |last| last + room);
                     self.over = frame.dts >= least;
                     let dts = frame.dts.max(least);
                     self.last = Some(dts);
@@ -286,7 +292,7 @@ mod tests {
         shown.extend(placeholder.pass(&[sound(480), video(233, false), video(266, false), video(300, false)]));
         assert!(placeholder.over);
         let pictures: Vec<i64> = shown.iter().filter(|f| f.kind == Kind::Video).map(|f| f.dts / 1_000).collect();
-        assert_eq!(pictures, [0, 240, 241, 242, 266, 300], "two of them black");
+        assert_eq!(pictures, [0, 240, 244, 245, 266, 300], "two of them black");
         let black: Vec<bool> = shown.iter().filter(|f| f.kind == Kind::Video).take(2).map(|f| f.key).collect();
         assert_eq!(black, [true, false], "the second one leans on the first");
     }

@@ -151,16 +151,21 @@ impl Filler {
         }
         let Some(pictures) = &mut self.pictures else { return Verdict::Pass };
         let (Some(last), Some(key)) = (pictures.last, &pictures.key) else { return Verdict::Pass };
-        let missing = frame.dts - pictures.lag - last;
-        let at = last + missing;
+        let until = frame.dts - pictures.lag;
+        let missing = until - last;
         let is_gap = missing.abs() >= MOST;
         if is_gap && !pictures.still {
             // Of all tracks: these are waited for from here on.
-            pictures.last = Some(at);
-        } else if is_gap || missing > if pictures.still { STILL } else { pictures.patience } {
-            out.push(Arc::new(key.at(at)));
-            pictures.last = Some(at);
+            pictures.last = Some(until);
+        } else if is_gap || (!pictures.still && missing > pictures.patience) {
+            out.push(Arc::new(key.at(until)));
+            pictures.last = Some(until);
             pictures.still = true;
+        } else if pictures.still {
+            // In steps of their own, not in those of sound: two of them fill a part of HLS.
+            let steps = (1..=missing / STILL).map(|n| last + n * STILL);
+            pictures.last = steps.clone().last().or(Some(last));
+            out.extend(steps.map(|at| Arc::new(key.at(at))));
         }
         Verdict::Pass
     }

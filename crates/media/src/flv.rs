@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod demux;
+mod parting;
 mod player;
 #[cfg(test)]
 mod tests;

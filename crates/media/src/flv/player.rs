@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::parting::Parting;
 use super::{Form, burst, frame, header, in_old_numbers, write_in};
 use crate::black::{Patience, Placeholder};
 use crate::ended::Ended;
@@ -34,6 +35,8 @@ pub struct Player {
     form: Form,
     /// It fails where a track comes that it was not promised.
     strict: bool,
+    /// What it is shown before pictures change, where it needs that.
+    parting: Option<Parting>,
     /// Configurations that go before the next block, which tells their time.
     tracks: Option<Tracks>,
     /// Sound that came while it was not known whether there are pictures.
@@ -55,6 +58,7 @@ impl Player {
             placeholder: None,
             form: Form::default(),
             strict: false,
+            parting: None,
             tracks: None,
             held: Vec::new(),
             patience: Patience::default(),
@@ -68,9 +72,10 @@ impl Player {
         Player { form, ..self }
     }
 
-    /// The same without tracks that come after all: players in browsers fail there, and had better play on.
+    /// The same as players in browsers take it: without tracks that come after all, where they fail and had better play on; and
+    /// with what they need before pictures change.
     pub fn strictly(self, strict: bool) -> Self {
-        Player { strict, ..self }
+        Player { strict, parting: strict.then(Parting::default), ..self }
     }
 
     /// The next block: first the file header and configurations; then a frame or a burst each time, as the reader's pace
@@ -172,7 +177,13 @@ impl Player {
                 self.filler.promise(Some(f), false);
             }
             let verdict = self.filler.pass(f, &mut self.filled);
-            if own.is_none() && self.filled.is_empty() && verdict == Verdict::Pass {
+            let parting = self.part(f, &frames[n..]);
+            self.filled.iter().chain((verdict == Verdict::Pass).then_some(f)).for_each(|f| {
+                if let Some(parting) = &mut self.parting {
+                    parting.pass(f);
+                }
+            });
+            if own.is_none() && self.filled.is_empty() && parting.is_empty() && verdict == Verdict::Pass {
                 continue;
             }
             let out = own.get_or_insert_with(|| {
@@ -181,6 +192,7 @@ impl Player {
                 out
             });
             self.filled.drain(..).for_each(|f| write_in(form, out, &f, f.dts_since(span)));
+            parting.iter().for_each(|f| write_in(form, out, f, f.dts_since(span)));
             match verdict {
                 Verdict::Pass => write_in(form, out, f, f.dts_since(span)),
                 // Only a keyframe goes on from a still picture.
@@ -193,6 +205,17 @@ impl Player {
             None => self.next.push_back(shared(frames, span)),
             Some(out) if out.is_empty() => {}
             Some(out) => self.next.push_back(out.freeze()),
+        }
+    }
+
+    /// What goes before this frame where it is another configuration of pictures; `frames`: those from there on.
+    fn part(&mut self, config: &Arc<Frame>, frames: &[Arc<Frame>]) -> Vec<Frame> {
+        match &mut self.parting {
+            Some(parting) if config.kind == Kind::VideoConfig => {
+                let next = frames.iter().find(|f| f.kind == Kind::Video);
+                parting.before(config, next.map(|f| f.dts))
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -224,6 +247,10 @@ impl Player {
         let video = tracks.video.filter(|_| promised.video);
         let audio = tracks.audio.filter(|_| promised.audio);
         self.filler.promise(audio.as_deref(), promised.video);
+        let parting = video.as_ref().map(|config| self.part(config, frames));
+        for f in parting.iter().flatten() {
+            write_in(self.form, &mut out, f, f.dts_since(span));
+        }
         let timestamp = frames.first().map_or(0, |f| f.dts_since(span));
         for f in [&metadata, &video, &audio].into_iter().flatten().chain(&tracks.further) {
             write_in(self.form, &mut out, f, timestamp);

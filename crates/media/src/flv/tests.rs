@@ -173,23 +173,28 @@ async fn a_camera_that_is_off_is_black_until_it_is_on() {
         publisher.push(video(6_140, false)).unwrap();
         sounds(&publisher, 6_100..7_000).await;
         publisher.finish(Ended::Finished);
-        for (player, from) in [(early, 0), (in_page, 0), (late, 3_000)] {
+        for (player, from, is_page) in [(early, 0, false), (in_page, 0, true), (late, 3_000, false)] {
             let (promised, seen) = player.await.unwrap();
             assert_eq!(promised, Some((true, true)), "{announced} {from}");
             let of = |kind| seen.iter().filter(move |(k, _, _)| *k == kind);
             let pictures: Vec<_> = of(Kind::Video).map(|(_, at, size)| (*at, *size > 3)).collect();
-            let black: Vec<i64> = pictures.iter().filter(|(_, black)| *black).map(|(at, _)| *at).collect();
+            let mut black: Vec<i64> = pictures.iter().filter(|(_, black)| *black).map(|(at, _)| *at).collect();
             // What browsers' players decode with the next configuration, and what of that can be left out.
-            let sizes: Vec<usize> = of(Kind::Video).map(|(_, _, size)| *size).filter(|size| *size > 3).collect();
+            let mut sizes: Vec<usize> = of(Kind::Video).map(|(_, _, size)| *size).filter(|size| *size > 3).collect();
+            if is_page {
+                let twice = black.split_off(black.len() - 2);
+                assert!(sizes.split_off(sizes.len() - 2).iter().all(|size| *size < 100), "{sizes:?}");
+                assert_eq!(twice, [1, 2].map(|more| black.last().unwrap() + more));
+            }
             assert!(sizes.iter().enumerate().all(|(n, size)| (*size > 100) == (n % 2 == 0)), "{sizes:?}");
             assert_eq!(sizes.len() % 2, 0, "the last one leans on a keyframe");
-            let in_turns = black.windows(2).position(|two| two[1] - two[0] != 240).map_or(&black[..], |n| &black[..=n]);
+            let in_turns = black.windows(2).position(|two| two[1] - two[0] != 120).map_or(&black[..], |n| &black[..=n]);
             assert!(black.len() - in_turns.len() <= 1, "{black:?}");
             let black = in_turns;
             // The first second of sound alone waits for pictures that were announced.
             let begun = if announced && from == 0 { 1_000 } else { from };
             assert!((begun - 200..=begun + 200).contains(&black[0]), "{announced} {from}: {pictures:?}");
-            assert!(black.windows(2).all(|two| two[1] - two[0] == 240) && *black.last().unwrap() > 5_700, "{black:?}");
+            assert!(black.windows(2).all(|two| two[1] - two[0] == 120) && *black.last().unwrap() > 5_700, "{black:?}");
             let real: Vec<i64> = pictures.iter().filter(|(_, black)| !*black).map(|(at, _)| *at).collect();
             assert_eq!(real, [6_100, 6_140], "what cannot be decoded is left out");
             // Each has its configuration before it.
@@ -199,6 +204,34 @@ async fn a_camera_that_is_off_is_black_until_it_is_on() {
             assert_eq!(seen[at((Kind::Video, 6_100)) - 1].0, Kind::VideoConfig);
             assert!(of(Kind::Audio).count() as i64 >= (7_000 - begun) / 20 - 10, "{announced} {from}");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_shown_the_last_picture_twice_more_before_another_size() {
+    for strict in [true, false] {
+        let hub = Hub::new(Settings::default());
+        let publisher = stream(&hub);
+        let watching = tokio::spawn(everything(player(&hub, Pace::Audience).strictly(strict)));
+        publisher.push(Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x11, 0x90]))).unwrap();
+        publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(b"small"))).unwrap();
+        for at in (0..1_000).step_by(40) {
+            if at == 520 {
+                publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(b"large one"))).unwrap();
+            }
+            publisher.push(video(at, at % 520 == 0)).unwrap();
+            sounds(&publisher, at..at + 40).await;
+        }
+        publisher.finish(Ended::Finished);
+        let (_, seen) = watching.await.unwrap();
+        let is_picture = |(kind, _, _): &&(Kind, i64, usize)| matches!(kind, Kind::Video | Kind::VideoConfig);
+        let pictures: Vec<_> = seen.iter().filter(is_picture).map(|(kind, at, _)| (*kind, *at)).collect();
+        let config = pictures.iter().rposition(|(kind, _)| *kind == Kind::VideoConfig).unwrap();
+        let before: &[i64] = if strict { &[480, 481, 482] } else { &[440, 480] };
+        let shown: Vec<i64> = pictures[config - before.len()..config].iter().map(|(_, at)| *at).collect();
+        assert_eq!(shown, before, "{strict}");
+        assert_eq!(pictures[config + 1], (Kind::Video, 520), "{strict}");
+        assert_eq!(pictures.len(), 27 + if strict { 2 } else { 0 }, "{strict}");
     }
 }
 

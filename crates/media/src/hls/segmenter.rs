@@ -197,6 +197,8 @@ impl Segmenter {
     /// Takes the stream's next frame. Says whether something new can be fetched.
     pub fn push(&mut self, frame: &Arc<Frame>) -> bool {
         let before = (self.next, self.parts());
+        let in_steps = in_milliseconds(frame);
+        let frame = in_steps.as_ref().unwrap_or(frame);
         match frame.kind {
             Kind::AudioConfig if frame.is_further() => self.configure_further(frame),
             Kind::Audio if frame.is_further() => self.further.push(frame),
@@ -289,15 +291,8 @@ impl Segmenter {
     fn longest(&self) -> i64 {
         let most = self.target() * 1_000_000 + OVER;
         match self.heads.group {
-            // With the first picture whole, which it is when the next has come.
-            _ if self.is_first_of_init() => {
-                if self.has_whole_picture() {
-                    FIRST_OF_INIT
-                } else {
-                    EARLY_LONGEST
-                }
-            }
-            _ if self.is_early() => EARLY_LONGEST,
+            _ if self.is_first_of_init() && self.is_without_pictures() => FIRST_OF_INIT,
+            _ if self.is_first_of_init() || self.is_early() => EARLY_LONGEST,
             Some(group) if group > most => (group / (1 + group / most) + LATE / 3).min(most),
             _ => most,
         }
@@ -361,16 +356,17 @@ impl Segmenter {
         let group = self.heads.group.unwrap_or(0);
         let enough = long >= self.enough() || long.saturating_add(group) > self.longest();
         let anew = frame.key && long >= SHORTEST && (enough || !open.independent);
-        if anew || (!has_video && long >= self.enough()) {
+        let step = self.heads.step(frame);
+        // Where a picture ends: shaka 5.2 moves what follows in time by what a length says too much, and loses some of it.
+        let is_begun = settled.is_some() && self.is_first_of_init() && long > 0 && long + step > FIRST_OF_INIT;
+        if anew || is_begun || (!has_video && long >= self.enough()) {
             self.close_part(settled, dts);
             self.close_segment(dts);
             return;
         }
         // A part must not be longer than its target: it ends before the frame that would make it so. Where frames come
         // far apart, so that it would be too short, it ends at its target, when the next frame comes.
-        let step = self.heads.step(frame);
-        let full = last || 100 * length >= FULL * self.part_target();
-        if length > 0 && dts + step > end && full {
+        if length > 0 && dts + step > end && self.is_full(length, last) {
             self.close_part(settled, dts);
             if last {
                 self.close_segment(dts);
@@ -378,9 +374,11 @@ impl Segmenter {
         }
     }
 
-    /// Ends the parts and segments that have their full length before `until`. The last picture still waits.
+    /// Ends the parts and segments that have their full length before `until`. The last picture still waits: it begins the next
+    /// part, and says where this one ends if that is long enough then.
     fn cut_until(&mut self, until: i64) {
-        while let Some((end, last)) = self.ends().filter(|(end, _)| until > *end) {
+        while let Some((latest, last)) = self.ends().filter(|(end, _)| until > *end) {
+            let end = self.before_picture(latest, last).unwrap_or(latest);
             let fragment = self.muxer.as_mut().and_then(|muxer| muxer.cut_sound_until(end + self.heads.ahead));
             self.add_part(fragment, end, end + self.heads.ahead);
             if last {
@@ -413,7 +411,7 @@ impl Segmenter {
         let any = self.expected == Expected::AnyTime;
         let late = any || self.waits.is_some_and(|since| sound.dts - since > VIDEO_SILENT);
         let Some(black) = Black::instead(self.video.as_deref(), late, any || (late && self.pictured)) else { return };
-        let key = Arc::new(black.at(sound.dts));
+        let key = Arc::new(black.at(sound.dts - sound.dts.rem_euclid(1_000)));
         self.black = Some(black);
         self.filler.begin_with(Arc::clone(&key));
         self.media(&key);
@@ -592,4 +590,11 @@ impl Segmenter {
             self.inits.pop_front();
         }
     }
+}
+
+/// A picture of a finer clock, at a whole millisecond. Lengths in playlists are exact then: shaka 5.2 loses pictures up to the next
+/// keyframe where they add up to another time than a part has.
+fn in_milliseconds(frame: &Frame) -> Option<Arc<Frame>> {
+    let over = frame.dts.rem_euclid(1_000);
+    (frame.kind == Kind::Video && over > 0).then(|| Arc::new(frame.at(frame.dts - over)))
 }

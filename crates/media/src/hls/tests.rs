@@ -538,6 +538,46 @@ fn decode_times(segment: &[u8]) -> Vec<u64> {
     at.map(|at| u64::from_be_bytes(segment[at..at + 8].try_into().unwrap())).collect()
 }
 
+#[test]
+fn parts_begin_where_the_lengths_before_them_end() {
+    let sound = |us: i64| Arc::new(Frame::audio(Codec::Aac, us, vec![1; 50].into()));
+    // Pictures of a browser, whose clock has 90,000 steps a second and which come when they are made; black ones at first, or none.
+    for begins_black in [true, false] {
+        let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
+        s.expect(if begins_black { Expected::AnyTime } else { Expected::Soon });
+        s.push(&Arc::new(Frame::config(Codec::Aac, 0, vec![0x11, 0x90].into())));
+        let mut next = if begins_black { 3_000_000 } else { 0 };
+        for n in 0..900_i64 {
+            let at = n * 64_000 / 3;
+            while next <= at {
+                let picture = next * 9 / 100;
+                let frame = picture * 100 / 9;
+                if frame / 6_000_000 > (next - 40_000) / 6_000_000 || next == 0 || next == 3_000_000 {
+                    s.push(&Arc::new(avcc(30 + (next / 6_000_000) as u8)));
+                }
+                let key = (next / 33_333) % 60 == 0 || next % 6_000_000 < 40_000 || next == 3_000_000;
+                s.push(&Arc::new(Frame::video(Codec::H264, frame, 0, key, vec![7; 100].into())));
+                next += [33_333, 16_667, 50_000][(next as usize / 3) % 3];
+            }
+            s.push(&sound(at));
+        }
+        let mut begins = None;
+        let mut seen = 0;
+        for segment in s.segments() {
+            for (number, part) in segment.parts.iter().enumerate() {
+                let first = decode_times(&part.bytes)[0];
+                let begin = *begins.get_or_insert(first);
+                assert!(part.has_video, "{begins_black}: {}.{number} has no picture", segment.number);
+                assert!(first.abs_diff(begin) <= 1, "{begins_black}: {}.{number} {first} {begin}", segment.number);
+                assert_eq!(part.duration % 1_000, 0, "{begins_black}: {}.{number}", segment.number);
+                begins = Some(begin + part.duration as u64 * 9 / 100);
+                seen += 1;
+            }
+        }
+        assert!(seen > 35 && s.segments().iter().any(|segment| segment.discontinuity), "{seen}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_ends_and_begins_anew_goes_on_in_the_same_playlist() {
     let hub = Hub::new(hub::Settings::default());

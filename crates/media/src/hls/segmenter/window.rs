@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{ASKS_BEFORE, EARLY, Segmenter};
+use super::{ASKS_BEFORE, EARLY, FULL, Segmenter};
 use crate::fmp4::Muxer;
 use crate::hls::segment::{Kept, Part, Segment, Which};
 
@@ -113,10 +113,16 @@ impl Segmenter {
         self.segments.back().is_some_and(|before| Some(before.init_of_sound) != self.current_init(Which::Sound(0)))
     }
 
-    /// Whether a picture of the segment being made can be written, or none are.
-    pub(super) fn has_whole_picture(&self) -> bool {
-        self.is_without_pictures()
-            || self.open.as_ref().zip(self.heads.video).is_some_and(|(open, last)| last > open.start)
+    /// Where the picture begins that waits, if the part being made can end there: no later than at `latest`.
+    pub(super) fn before_picture(&self, latest: i64, last: bool) -> Option<i64> {
+        let length = |picture: &i64| self.open.as_ref().map_or(0, |open| picture - open.part_start);
+        let picture = self.heads.video.filter(|picture| *picture <= latest && length(picture) > 0)?;
+        (!self.is_without_pictures() && self.is_full(length(&picture), last)).then_some(picture)
+    }
+
+    /// Whether a part of this length may go out.
+    pub(super) fn is_full(&self, length: i64, last: bool) -> bool {
+        last || 100 * length >= FULL * self.part_target()
     }
 
     /// Whether a keyframe would be of use by now: the segment being made is long enough, or began without one. Publishers
