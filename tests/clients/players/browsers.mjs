@@ -150,8 +150,14 @@ export async function watch([name, url]) {
     video.requestVideoFrameCallback(picture);
   };
   video.requestVideoFrameCallback(picture);
+  // Chromium sets the time right by itself at times, and shows on; what a player goes back by is seen again.
+  let sought = false;
+  video.addEventListener('seeking', () => {
+    sought = true;
+  });
   setInterval(() => {
     const now = performance.now();
+    if (!sought && video.currentTime < time - 0.1) time = -1;
     // Players that look for a place to begin move the time, too.
     const plays = seen.began !== undefined || (!video.seeking && video.readyState > HTMLMediaElement.HAVE_CURRENT_DATA);
     if (video.currentTime > time && video.currentTime > 0 && plays) {
@@ -159,6 +165,7 @@ export async function watch([name, url]) {
       else if (now - moved > seen.longest)
         [seen.longest, seen.stood] = [Math.round(now - moved), Math.round(moved - from)];
       [time, moved] = [video.currentTime, now];
+      sought = false;
     }
     seen.still = Math.round(now - moved);
   }, 50);

@@ -1,5 +1,7 @@
 //! Where the tracks of a stream stand: what says whether a frame continues them, and where to cut.
 
+use std::sync::Arc;
+
 use crate::frame::{Frame, Kind};
 
 /// A step in the timestamps beyond this is a break: the publisher was away. Microseconds.
@@ -68,4 +70,18 @@ impl Heads {
     fn own(&self, frame: &Frame) -> Option<i64> {
         if frame.kind == Kind::Video { self.video } else { self.audio }
     }
+}
+
+/// The whole millisecond at or before this time, in microseconds. All that begins a part is at one, in the stream's time and in that of
+/// segments: lengths in playlists are exact then, where shaka 5.2 loses pictures up to the next keyframe if they add up to another
+/// time than a part has; and players that move a first picture to 0 do not move it before that, where browsers drop it with all
+/// that lean on it (seen with video.js 8.24).
+pub(super) fn in_step(at: i64) -> i64 {
+    at - at.rem_euclid(1_000)
+}
+
+/// A picture of a finer clock.
+pub(super) fn in_milliseconds(frame: &Frame) -> Option<Arc<Frame>> {
+    let at = in_step(frame.dts);
+    (frame.kind == Kind::Video && at != frame.dts).then(|| Arc::new(frame.at(at)))
 }

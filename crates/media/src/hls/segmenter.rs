@@ -197,7 +197,7 @@ impl Segmenter {
     /// Takes the stream's next frame. Says whether something new can be fetched.
     pub fn push(&mut self, frame: &Arc<Frame>) -> bool {
         let before = (self.next, self.parts());
-        let in_steps = in_milliseconds(frame);
+        let in_steps = heads::in_milliseconds(frame);
         let frame = in_steps.as_ref().unwrap_or(frame);
         match frame.kind {
             Kind::AudioConfig if frame.is_further() => self.configure_further(frame),
@@ -265,7 +265,7 @@ impl Segmenter {
     pub fn set_clock(&mut self, ahead: i64) {
         self.clock = Some(ahead);
         if self.made == 0 && self.muxer.is_none() {
-            self.origin = -ahead;
+            self.origin = -heads::in_step(ahead);
         }
     }
 
@@ -411,7 +411,7 @@ impl Segmenter {
         let any = self.expected == Expected::AnyTime;
         let late = any || self.waits.is_some_and(|since| sound.dts - since > VIDEO_SILENT);
         let Some(black) = Black::instead(self.video.as_deref(), late, any || (late && self.pictured)) else { return };
-        let key = Arc::new(black.at(sound.dts - sound.dts.rem_euclid(1_000)));
+        let key = Arc::new(black.at(heads::in_step(sound.dts)));
         self.black = Some(black);
         self.filler.begin_with(Arc::clone(&key));
         self.media(&key);
@@ -464,7 +464,7 @@ impl Segmenter {
         let without = heard && !(self.pictured && self.filler.has_picture());
         let video = self.video.as_deref().filter(|_| !without);
         let video = self.black.as_ref().map(|black| &black.config).or(video);
-        let origin = if self.anew { frame.dts - self.written } else { self.origin };
+        let origin = if self.anew { heads::in_step(frame.dts - self.written) } else { self.origin };
         let Some(muxer) = Muxer::new(video, self.audio.as_deref(), origin) else {
             return false;
         };
@@ -590,11 +590,4 @@ impl Segmenter {
             self.inits.pop_front();
         }
     }
-}
-
-/// A picture of a finer clock, at a whole millisecond. Lengths in playlists are exact then: shaka 5.2 loses pictures up to the next
-/// keyframe where they add up to another time than a part has.
-fn in_milliseconds(frame: &Frame) -> Option<Arc<Frame>> {
-    let over = frame.dts.rem_euclid(1_000);
-    (frame.kind == Kind::Video && over > 0).then(|| Arc::new(frame.at(frame.dts - over)))
 }
