@@ -1,9 +1,10 @@
 // Pushes streams of every shape to a server of its own, plays each with every player, early and late, and prints a table of what was
 // decoded. By hand:
 //
-//     SERVER=target/debug/roomservice node tests/clients/players/matrix.mjs DIRECTORY [--quick] [--shapes A,B] [--players A,B] [--json FILE]
+//     SERVER=target/debug/roomservice node tests/clients/players/matrix.mjs DIRECTORY [--quick] [--shapes A,B] [--players A,B] [--json FILE] [--times N]
 //
-// DIRECTORY: where setup.sh installed the players. --quick is what ./check runs.
+// DIRECTORY: where setup.sh installed the players. --quick is what ./check runs. --times: bounds are so many times as wide, for a
+// machine that does other things too.
 
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -20,6 +21,7 @@ const { values, positionals } = parseArgs({
     shapes: { type: 'string' },
     players: { type: 'string' },
     json: { type: 'string' },
+    times: { type: 'string', default: '1' },
   },
 });
 const tools = path.resolve(positionals[0] ?? '/tmp/roomservice-players');
@@ -74,8 +76,9 @@ const COME = values.quick ? { early: 700, late: 4_500 } : { early: 2_000, late: 
 /** When viewers are asked what they saw: hearing takes them more than a second. */
 const END = (LENGTH - 2) * 1_000;
 /** When a viewer's first picture is there at the latest, and how long it stands still at most, in milliseconds. */
-const FIRST = { hls: 2_500, other: 1_000 };
-const STILL = 300;
+const TIMES = Number(values.times);
+const FIRST = { hls: 2_500 * TIMES, other: 1_000 * TIMES };
+const STILL = 300 * TIMES;
 /** What players do by themselves, whatever they are given: whose it is, how much of what it excuses, in milliseconds, and why.
  *  `opens`: how long the first picture stands. */
 const LIMITS = {

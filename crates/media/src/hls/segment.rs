@@ -173,6 +173,13 @@ pub(super) struct Init {
 }
 
 impl Init {
+    /// Further tracks begin; what one was read with that was there before stays.
+    pub fn add_further(&mut self, begun: &Further) {
+        let is_new = |(track, _): &&(u8, Bytes)| of_track(&self.further, *track).is_none();
+        let new: Further = begun.iter().filter(is_new).cloned().collect();
+        self.further.extend(new);
+    }
+
     /// What these tracks of them are read with.
     pub fn get(&self, which: Which) -> Option<Kept> {
         Kept::of(&self.bytes, &self.further, which, only_init)

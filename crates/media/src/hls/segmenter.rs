@@ -179,8 +179,18 @@ impl Segmenter {
         if self.further.configure(config) {
             self.interrupt();
         }
-        if let Some(init) = self.inits.back_mut().filter(|_| self.muxer.is_some()) {
-            init.further.extend(self.further.begin(self.origin));
+        if self.muxer.is_some() {
+            self.begin_further();
+        }
+    }
+
+    /// Begins the further tracks that are not written yet.
+    fn begin_further(&mut self) {
+        let Some(of_sound) = self.inits.back().map(|init| init.of_sound) else { return };
+        let begun = self.further.begin(self.origin);
+        // Who listens reads them with the one from before pictures came.
+        for init in self.inits.iter_mut().rev().take_while(|init| init.number >= of_sound) {
+            init.add_further(&begun);
         }
     }
 
@@ -276,36 +286,6 @@ impl Segmenter {
 
     fn parts(&self) -> usize {
         self.open.as_ref().map_or(0, |o| o.parts.len())
-    }
-
-    /// How long a segment is at least that could go on to another keyframe, in microseconds.
-    fn enough(&self) -> i64 {
-        let target = self.settings.segment.as_micros() as i64;
-        // Nearly the target is the target: 50 pictures of 40 ms, stamped in odd milliseconds.
-        if self.is_early() { EARLY_LONGEST / 2 } else { target - target / 20 }
-    }
-
-    /// How long the segment being made may become, in microseconds. Longer groups of pictures are cut too, evenly where
-    /// their length is known: segments that begin without a keyframe are allowed, for the playlist does not claim
-    /// EXT-X-INDEPENDENT-SEGMENTS, and a promise that is broken stops Apple's player for good.
-    fn longest(&self) -> i64 {
-        let most = self.target() * 1_000_000 + OVER;
-        match self.heads.group {
-            _ if self.is_first_of_init() && self.is_without_pictures() => FIRST_OF_INIT,
-            _ if self.is_first_of_init() || self.is_early() => EARLY_LONGEST,
-            Some(group) if group > most => (group / (1 + group / most) + LATE / 3).min(most),
-            _ => most,
-        }
-    }
-
-    /// Where the part being made has to end, and whether its segment does.
-    fn ends(&self) -> Option<(i64, bool)> {
-        let open = self.open.as_ref()?;
-        let part = open.part_start + self.part_target();
-        let segment = open.start + self.longest();
-        // The bytes of one segment are bounded, too.
-        let large = self.bytes_open() > self.settings.bytes / 4;
-        Some((part.min(segment).max(open.part_start), segment <= part || large))
     }
 
     fn media(&mut self, frame: &Arc<Frame>) {
@@ -479,11 +459,16 @@ impl Segmenter {
             self.appeared = Some(self.next);
         }
         self.pictured |= muxer.has_video();
-        let further = self.further.begin(origin);
         let number = self.next_init;
         let before = self.inits.back().filter(|_| std::mem::take(&mut self.goes_on)).map(|init| init.of_sound);
-        self.inits.push_back(Init { number, of_sound: before.unwrap_or(number), bytes: muxer.init(), further });
+        self.inits.push_back(Init {
+            number,
+            of_sound: before.unwrap_or(number),
+            bytes: muxer.init(),
+            further: Vec::new(),
+        });
         self.next_init += 1;
+        self.begin_further();
         self.sound_ticks = self.sound_ticks.or(muxer.sound_ticks());
         self.muxer = Some(muxer);
         true
@@ -519,10 +504,6 @@ impl Segmenter {
         muxer.settle(next);
         let end = self.open.as_ref().map_or(end, |open| end.max(open.part_start));
         self.close_part(None, end);
-    }
-
-    fn bytes_open(&self) -> usize {
-        self.open.as_ref().map_or(0, |o| o.parts.iter().map(Part::size).sum())
     }
 
     /// Ends the part at `end`; `settled` is the time of the picture that follows the last one.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{ASKS_BEFORE, EARLY, FULL, Segmenter};
+use super::{ASKS_BEFORE, EARLY, EARLY_LONGEST, FIRST_OF_INIT, FULL, LATE, OVER, Segmenter};
 use crate::fmp4::Muxer;
 use crate::hls::segment::{Kept, Part, Segment, Which};
 
@@ -111,6 +111,40 @@ impl Segmenter {
     /// Whether the segment being made is the first that its init segment is for. See [`Segmenter::is_held`].
     pub(super) fn is_first_of_init(&self) -> bool {
         self.segments.back().is_some_and(|before| Some(before.init_of_sound) != self.current_init(Which::Sound(0)))
+    }
+
+    /// How long a segment is at least that could go on to another keyframe, in microseconds.
+    pub(super) fn enough(&self) -> i64 {
+        let target = self.settings.segment.as_micros() as i64;
+        // Nearly the target is the target: 50 pictures of 40 ms, stamped in odd milliseconds.
+        if self.is_early() { EARLY_LONGEST / 2 } else { target - target / 20 }
+    }
+
+    /// How long the segment being made may become, in microseconds. Longer groups of pictures are cut too, evenly where
+    /// their length is known: segments that begin without a keyframe are allowed, for the playlist does not claim
+    /// EXT-X-INDEPENDENT-SEGMENTS, and a promise that is broken stops Apple's player for good.
+    pub(super) fn longest(&self) -> i64 {
+        let most = self.target() * 1_000_000 + OVER;
+        match self.heads.group {
+            _ if self.is_first_of_init() && self.is_without_pictures() => FIRST_OF_INIT,
+            _ if self.is_first_of_init() || self.is_early() => EARLY_LONGEST,
+            Some(group) if group > most => (group / (1 + group / most) + LATE / 3).min(most),
+            _ => most,
+        }
+    }
+
+    /// Where the part being made has to end, and whether its segment does.
+    pub(super) fn ends(&self) -> Option<(i64, bool)> {
+        let open = self.open.as_ref()?;
+        let part = open.part_start + self.part_target();
+        let segment = open.start + self.longest();
+        // The bytes of one segment are bounded, too.
+        let large = self.bytes_open() > self.settings.bytes / 4;
+        Some((part.min(segment).max(open.part_start), segment <= part || large))
+    }
+
+    fn bytes_open(&self) -> usize {
+        self.open.as_ref().map_or(0, |o| o.parts.iter().map(Part::size).sum())
     }
 
     /// Where the picture begins that waits, if the part being made can end there: no later than at `latest`.

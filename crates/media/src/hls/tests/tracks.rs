@@ -134,6 +134,38 @@ fn a_track_that_comes_late_is_a_gap_before_and_one_that_stays_away_is_silent() {
 }
 
 #[test]
+fn a_track_that_comes_after_pictures_have_come_to_sound_can_be_read_by_who_listens() {
+    // Before pictures, with them, and behind them.
+    for comes in [1_000, 3_000, 5_000] {
+        let mut s = Segmenter::new(Settings::default(), 100);
+        s.expect(Expected::Known);
+        s.push(&Arc::new(asc(0)));
+        for at in (0..10_000).step_by(20) {
+            if at == 3_000 {
+                s.push(&Arc::new(avcc(30)));
+            }
+            if at == comes {
+                s.push(&Arc::new(asc(1)));
+            }
+            if at >= 3_000 && at % 40 == 0 {
+                s.push(&Arc::new(picture(at, at % 1_000 == 0)));
+            }
+            let sound = |track| Arc::new(Frame::audio(Codec::Aac, at * 1_000, vec![0x40; 50].into()).of_track(track));
+            s.push(&sound(0));
+            if at >= comes {
+                s.push(&sound(1));
+            }
+        }
+        assert!(s.segments().iter().any(|segment| segment.init != segment.init_of_sound), "{comes}");
+        for segment in s.segments().iter().filter(|segment| segment.has(Which::Sound(1))) {
+            let init = s.init(segment.init_of_sound, Which::Sound(1));
+            assert!(init.is_some_and(|kept| kept.bytes().is_some()), "{comes}: {}", segment.number);
+        }
+        assert!(got(s.segments().back().unwrap(), Which::Sound(1)).is_some(), "{comes}");
+    }
+}
+
+#[test]
 fn names_of_files_and_playlists_are_read_as_they_are_written() {
     for (name, file, which) in [
         ("7.m4s", File::Segment(7), Which::All),
