@@ -162,10 +162,10 @@ impl Filler {
             pictures.last = Some(until);
             pictures.still = true;
         } else if pictures.still {
-            // In steps of their own, not in those of sound: two of them fill a part of HLS.
-            let steps = (1..=missing / STILL).map(|n| last + n * STILL);
-            pictures.last = steps.clone().last().or(Some(last));
-            out.extend(steps.map(|at| Arc::new(key.at(at))));
+            // In steps of their own, not in those of sound: two of them fill a part of HLS. Behind a hole of both no more than that.
+            let steps = missing / STILL;
+            pictures.last = Some(last + steps.max(0) * STILL);
+            out.extend((1.max(steps - 1)..=steps).map(|step| Arc::new(key.at(last + step * STILL))));
         }
         Verdict::Pass
     }

@@ -139,14 +139,14 @@ export async function watch([name, url]) {
   const video = place.querySelector('video');
   const seen = { video, failures, longest: 0, apart: 0, frames: 0, loudest: -Infinity };
   let [time, moved] = [-1, from];
-  let shown;
   const picture = (now) => {
+    const { shown } = seen;
     seen.frames += 1;
     seen.first ??= Math.round(performance.now() - from);
     // Some show one before they begin.
     if (seen.began !== undefined && now - (shown ?? now) > seen.apart)
       [seen.apart, seen.parted] = [Math.round(now - shown), Math.round(shown - from)];
-    shown = now;
+    seen.shown = now;
     video.requestVideoFrameCallback(picture);
   };
   video.requestVideoFrameCallback(picture);
@@ -191,6 +191,9 @@ export async function watch([name, url]) {
 /** Runs in a page: what was seen. */
 export async function told(seen) {
   await seen.listen().catch(() => {});
+  // The last picture, too: none may have come since.
+  const since = Math.round(performance.now() - seen.shown);
+  if (since > seen.apart) [seen.apart, seen.parted] = [since, Number.MAX_SAFE_INTEGER];
   const { video, failures, first, began, longest, stood, apart, parted, still, frames, loudest } = seen;
   const failed = [...new Set(failures)].slice(0, 2);
   return {

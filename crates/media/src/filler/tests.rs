@@ -110,3 +110,13 @@ fn a_hole_in_all_tracks_is_not_filled() {
     let out = run(&mut Filler::new(Some(&config()), true), &frames);
     assert!(!out.iter().any(|(_, at, filled)| *filled && (5_200..11_900).contains(at)), "{out:?}");
 }
+
+#[test]
+fn behind_a_hole_of_sound_a_still_picture_comes_twice_and_not_for_all_of_it() {
+    let frames = stream(0..20_000, |at| at < 3_000, |at| !(6_000..14_000).contains(&at));
+    let out = run(&mut Filler::new(Some(&config()), true), &frames);
+    let stills = times(&out, Kind::Video);
+    let count = |range: std::ops::Range<i64>| stills.iter().filter(|at| range.contains(at)).count();
+    assert!(count(6_000..14_000) <= 2, "{stills:?}");
+    assert!((20..30).contains(&count(14_000..20_000)) && largest_step(&stills[stills.len() - 20..]) == 240, "{stills:?}");
+}
