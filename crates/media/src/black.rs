@@ -19,7 +19,7 @@ const EVERY: i64 = 120_000;
 /// The least time between two pictures, in microseconds.
 const STEP: i64 = 1_000;
 /// Likewise before the first that is not black: room for what some players are shown there (`crates/media/src/flv/parting.rs`).
-const ROOM: i64 = 4 * STEP;
+const ROOM: i64 = 3 * STEP;
 
 /// A black keyframe and its configuration, as the hub has those of its codec.
 pub(crate) struct Black {
@@ -292,7 +292,7 @@ mod tests {
         shown.extend(placeholder.pass(&[sound(480), video(233, false), video(266, false), video(300, false)]));
         assert!(placeholder.over);
         let pictures: Vec<i64> = shown.iter().filter(|f| f.kind == Kind::Video).map(|f| f.dts / 1_000).collect();
-        assert_eq!(pictures, [0, 240, 244, 245, 266, 300], "two of them black");
+        assert_eq!(pictures, [0, 240, 243, 244, 266, 300], "two of them black");
         let black: Vec<bool> = shown.iter().filter(|f| f.kind == Kind::Video).take(2).map(|f| f.key).collect();
         assert_eq!(black, [true, false], "the second one leans on the first");
     }

@@ -4,6 +4,7 @@
 pub(crate) mod av1;
 mod bits;
 pub(crate) mod hevc;
+pub(crate) mod once_more;
 #[cfg(test)]
 mod tests;
 pub(crate) mod vpx;
@@ -98,10 +99,19 @@ fn sized(bytes: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::from(u16::from_be_bytes(*len)))
 }
 
-/// Picture size of a sequence parameter set, ITU-T H.264 §7.3.2.1.1.
-fn h264_size(sps: &[u8]) -> Option<(u32, u32)> {
-    let rbsp = bits::unescape(sps.get(1..)?);
-    let mut b = Bits::new(&rbsp);
+/// How a stream of H.264 counts its pictures, and its colours: the first half of a sequence parameter set (ITU-T H.264 §7.3.2.1.1).
+struct Counting {
+    chroma: u32,
+    separate: u32,
+    /// Bits of `frame_num`.
+    frame: u32,
+    /// Bits of `pic_order_cnt_lsb`; `None` where the order is counted in another way.
+    order: Option<u32>,
+    /// `pic_order_cnt_type`.
+    way: u32,
+}
+
+fn h264_counting(b: &mut Bits<'_>) -> Option<Counting> {
     let profile = b.u(8)?;
     b.skip(16)?;
     b.ue()?;
@@ -116,12 +126,14 @@ fn h264_size(sps: &[u8]) -> Option<(u32, u32)> {
         b.ue()?;
         b.skip(1)?;
         if b.u(1)? == 1 {
-            skip_scaling_lists(&mut b, if chroma == 3 { 12 } else { 8 })?;
+            skip_scaling_lists(b, if chroma == 3 { 12 } else { 8 })?;
         }
     }
-    b.ue()?;
-    match b.ue()? {
-        0 => drop(b.ue()?),
+    let frame = b.ue()?.checked_add(4)?;
+    let way = b.ue()?;
+    let mut order = None;
+    match way {
+        0 => order = Some(b.ue()?.checked_add(4)?),
         1 => {
             b.skip(1)?;
             b.se()?;
@@ -132,6 +144,14 @@ fn h264_size(sps: &[u8]) -> Option<(u32, u32)> {
         }
         _ => {}
     }
+    Some(Counting { chroma, separate, frame, order, way })
+}
+
+/// Picture size of a sequence parameter set, ITU-T H.264 §7.3.2.1.1.
+fn h264_size(sps: &[u8]) -> Option<(u32, u32)> {
+    let rbsp = bits::unescape(sps.get(1..)?);
+    let mut b = Bits::new(&rbsp);
+    let Counting { chroma, separate, .. } = h264_counting(&mut b)?;
     b.ue()?;
     b.skip(1)?;
     let width = b.ue()?.checked_add(1)?.checked_mul(16)?;

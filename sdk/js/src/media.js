@@ -42,7 +42,9 @@ class Link {
     });
     // Nobody has to wait for it.
     this.ready.catch(() => {});
-    this.loop = this.#run();
+    // One that was stopped says goodbye first.
+    this.turn = Symbol('turn');
+    this.loop = this.loop ? this.#after(this.loop, this.turn) : this.#run(this.turn);
     return this.ready;
   }
 
@@ -108,28 +110,38 @@ class Link {
     this.looking = setInterval(look, EVERY);
   }
 
-  async #run() {
-    while (this.running) {
+  #runs(turn) {
+    return this.running && this.turn === turn;
+  }
+
+  async #after(before, turn) {
+    await before;
+    await this.#run(turn);
+  }
+
+  async #run(turn) {
+    while (this.#runs(turn)) {
       this.become('connecting');
       this.atOnce = false;
       let error;
       try {
-        await this.#connection();
+        await this.#connection(turn);
       } catch (cause) {
         error = asRoomError(cause, Code.MEDIA);
       }
-      if (!this.running) break;
+      if (!this.#runs(turn)) break;
       if (this.atOnce && !error) continue;
       this.become('waiting', error);
-      if (!this.running) break;
+      if (!this.#runs(turn)) break;
       this.pause = wait(this.backoff.next());
       await this.pause.done;
       this.pause = null;
     }
-    this.become('closed');
+    if (this.turn === turn) this.loop = undefined;
+    if (this.state !== 'closed') this.become('closed');
   }
 
-  async #connection() {
+  async #connection(turn) {
     const pc = new this.RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     let resource;
     this.farewell = this.mustEnd;
@@ -155,7 +167,7 @@ class Link {
       const location = answer.header('Location');
       resource = location && new URL(location, new URL(url, globalThis.location?.href)).href;
       // Stopped while the answer was on its way.
-      if (!this.running || this.atOnce) return;
+      if (!this.#runs(turn) || this.atOnce) return;
       const iceServers = iceServersOf(answer.header('Link'));
       if (iceServers.length) pc.setConfiguration({ ...pc.getConfiguration(), iceServers });
       await pc.setLocalDescription(offer);

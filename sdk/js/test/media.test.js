@@ -195,6 +195,45 @@ test('stopped while the answer is on its way, the session is ended', async () =>
   assert.equal(FakePeer.made[0].closed, true);
 });
 
+test('stopped and started at once, it says goodbye and then begins anew, once', async () => {
+  FakePeer.made = [];
+  const p = platform([
+    created('/whip/session/1'),
+    { status: 200, text: '', header: () => null },
+    created('/whip/session/2'),
+  ]);
+  const states = [];
+  const publisher = new Publisher({
+    platform: p,
+    url: 'http://h/whip/s',
+    stream: stream(track('video')),
+    RTCPeerConnection: FakePeer,
+    onState: (s) => states.push(s),
+  });
+  publisher.start().catch(() => {});
+  await settle();
+  FakePeer.made[0].become('connected');
+  const stopped = publisher.stop();
+  const ready = publisher.start();
+  await stopped;
+  await settle();
+  assert.deepEqual(
+    p.calls.map(([method]) => method),
+    ['POST', 'DELETE', 'POST'],
+  );
+  FakePeer.made[1].become('connected');
+  await ready;
+  assert.deepEqual(states, ['connecting', 'open', 'closed', 'connecting', 'open']);
+  await publisher.stop();
+  assert.equal(FakePeer.made.length, 2);
+  // Stopped before it began.
+  publisher.start().catch(() => {});
+  await publisher.stop();
+  await settle();
+  assert.equal(publisher.state, 'closed');
+  assert.ok(FakePeer.made.every((pc) => pc.closed));
+});
+
 test('a stream that ended needs no farewell', async () => {
   FakePeer.made = [];
   const p = platform([created('/whep/1')]);

@@ -52,6 +52,7 @@ const QUICK = [
       'late pictures',
       'sound then pictures',
       'camera off',
+      'page shrinks',
       'SEI AUD empty units',
       'two tracks of sound',
       'size changes',
@@ -190,7 +191,9 @@ function judged(shape, name, player, early, late) {
   const still = name === 'comes back' ? 1_000 + STILL : STILL;
   const failed = [...new Set([early, late].flatMap((one) => one.failed ?? []))];
   const few = sees(early) && rate < 0.7 * shape.video;
-  const other = [early, late].find((one) => sees(one) && one.size !== undefined && one.size !== shape.wide);
+  const other = [early, late].find(
+    (one) => sees(one) && shape.wide && one.size !== undefined && one.size !== shape.wide,
+  );
   const isLate = (bound) => [early, late].some((one) => !(begins(one) <= bound));
   const tooLate = isLate(Math.max(bound, limit.first ?? 0));
   const stands = longest > Math.max(still, limit.stands ?? 0);

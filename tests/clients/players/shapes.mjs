@@ -98,9 +98,35 @@ function turnedOn(change) {
   };
 }
 
+/** A page that publishes by WHIP, and smaller pictures from then on, as browsers do by themselves where network or processor are short. */
+function shrunk(change) {
+  return async ({ whip }, open) => {
+    const page = await open();
+    await page.evaluate(
+      async ([url, change]) => {
+        const { canvas, tone, publish } = window.probe;
+        let n = 0;
+        const camera = canvas((pen) => {
+          pen.fillStyle = `hsl(${n++ % 360} 80% 50%)`;
+          pen.fillRect(0, 0, 640, 360);
+        });
+        const { pc } = await publish(url, [camera, tone(440)]);
+        const sender = pc.getSenders().find((one) => one.track.kind === 'video');
+        setTimeout(() => {
+          const parameters = sender.getParameters();
+          parameters.encodings[0].scaleResolutionDownBy = 2;
+          sender.setParameters(parameters);
+        }, change);
+      },
+      [whip, change],
+    );
+    return { stop: () => page.context().close() };
+  };
+}
+
 /** What is published for `length` seconds and changes after `change` milliseconds. `video`: pictures a second, 0 without;
  *  `fewest`: how few where there are not always so many; `sound`: whether there is any at the end of a viewer's time; `wide`: how
- *  wide the picture is then; `alone`: it begins as sound alone. */
+ *  wide the picture is then, where that is known; `alone`: it begins as sound alone. */
 export function shapes(ffmpeg9, { length, change }) {
   const made = new Map();
   const both = (size) => {
@@ -133,6 +159,8 @@ export function shapes(ffmpeg9, { length, change }) {
       alone: true,
     },
     'camera off': { push: turnedOn(change), video: 8, fewest: 4, sound: true, wide: 624 },
+    // How small they are in the end is the browser's business.
+    'page shrinks': { push: shrunk(change), video: 20, fewest: 20, sound: true },
     'SEI AUD empty units': { ...tagged, push: sent(async () => littered(await both('480x270'))) },
     'size changes': {
       ...tagged,

@@ -26,6 +26,11 @@ impl<'a> Bits<'a> {
         (self.at <= self.bytes.len() * 8).then_some(())
     }
 
+    /// How many bits were read.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     /// Exp-Golomb, unsigned (ITU-T H.264 §9.1).
     pub fn ue(&mut self) -> Option<u32> {
         let mut zeros = 0;
@@ -64,4 +69,28 @@ pub(super) fn unescape(unit: &[u8]) -> Vec<u8> {
         plain.push(byte);
     }
     plain
+}
+
+/// Writes `count` bits at a place that was read.
+pub(super) fn set(bytes: &mut [u8], at: usize, count: u32, value: u32) {
+    for (n, at) in (at..at + count as usize).rev().enumerate() {
+        let bit = 0x80 >> (at % 8);
+        let is_one = value >> n & 1 == 1;
+        bytes[at / 8] = if is_one { bytes[at / 8] | bit } else { bytes[at / 8] & !bit };
+    }
+}
+
+/// Puts emulation prevention bytes into what `unescape` gave.
+pub(super) fn escape(plain: &[u8]) -> Vec<u8> {
+    let mut unit = Vec::with_capacity(plain.len() + 8);
+    let mut zeros = 0;
+    for &byte in plain {
+        if zeros >= 2 && byte <= 3 {
+            unit.push(3);
+            zeros = 0;
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        unit.push(byte);
+    }
+    unit
 }

@@ -118,5 +118,8 @@ fn behind_a_hole_of_sound_a_still_picture_comes_twice_and_not_for_all_of_it() {
     let stills = times(&out, Kind::Video);
     let count = |range: std::ops::Range<i64>| stills.iter().filter(|at| range.contains(at)).count();
     assert!(count(6_000..14_000) <= 2, "{stills:?}");
-    assert!((20..30).contains(&count(14_000..20_000)) && largest_step(&stills[stills.len() - 20..]) == 240, "{stills:?}");
+    assert!(
+        (20..30).contains(&count(14_000..20_000)) && largest_step(&stills[stills.len() - 20..]) == 240,
+        "{stills:?}"
+    );
 }

@@ -2,16 +2,21 @@
 //!
 //! mpegts.js 1.8 and flv.js 1.6 hold back one or two pictures until the next come, and hand them on behind the configuration
 //! that came meanwhile: Media Source Extensions drop them there, as nothing that leans on another picture follows a
-//! configuration. Where two are missing Chromium 156 sees a gap, and stands still for good.
+//! configuration. Where two are missing Chromium 156 sees a gap, and stands still for good. Those two players never decode the
+//! last picture before a configuration; others do, and one that is counted as the picture before it ends them.
 
 use std::sync::Arc;
 
-use crate::frame::{Frame, Kind};
+use bytes::Bytes;
+
+use super::Form;
+use crate::codec::once_more::once_more;
+use crate::frame::{Codec, Frame, Kind};
 
 /// How long after the picture before it one is shown that is there to be dropped, in microseconds.
 const STEP: i64 = 1_000;
 
-/// Gives the last picture twice more, for those to be held back and dropped.
+/// Gives the last picture once more, for that to be held back and dropped.
 #[derive(Default)]
 pub(super) struct Parting {
     config: Option<Arc<Frame>>,
@@ -34,13 +39,16 @@ impl Parting {
 
     /// What goes before this configuration; nothing where it is that of before, or the first. `next`: when its first
     /// picture is shown, if that is known.
-    pub fn before(&mut self, config: &Arc<Frame>, next: Option<i64>) -> Vec<Frame> {
-        let before = self.config.replace(Arc::clone(config));
-        let is_changed = before.is_some_and(|before| before.payload != config.payload);
-        let has_room = next.is_none_or(|next| next > self.last + 2 * STEP);
-        match self.leaning.take_if(|_| is_changed) {
-            Some(picture) if has_room => vec![picture.at(self.last + STEP), picture.at(self.last + 2 * STEP)],
-            _ => Vec::new(),
-        }
+    pub fn before(&mut self, config: &Arc<Frame>, next: Option<i64>, form: Form) -> Option<Frame> {
+        let before = self.config.replace(Arc::clone(config))?;
+        let has_room = next.is_none_or(|next| next > self.last + STEP);
+        let picture = self.leaning.take_if(|_| before.payload != config.payload).filter(|_| has_room)?;
+        let payload = match before.codec {
+            Codec::H264 => Bytes::from(once_more(&before.payload, &picture.payload)?),
+            // Players of the older form decode all that comes.
+            _ if form == Form::OldHevc => return None,
+            _ => picture.payload.clone(),
+        };
+        Some(Frame::video(picture.codec, self.last + STEP, picture.cts, false, payload))
     }
 }

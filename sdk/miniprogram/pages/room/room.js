@@ -36,6 +36,7 @@ Page({
 
   async onLoad() {
     this.room = new LiveRoom({ server });
+    this.pushTries = 0;
     const { room } = this;
     room.on('pusherJoin', () => this.show());
     room.on('pusherQuit', () => this.show());
@@ -136,7 +137,7 @@ Page({
   },
 
   onPushState({ detail: { code } }) {
-    if (code === PUSH_BEGUN) this.pushEnded = false;
+    if (code === PUSH_BEGUN) [this.pushEnded, this.pushTries] = [false, 0];
     if (NO_DEVICE[code]) this.setData({ note: NO_DEVICE[code] });
     if (!PUSH_ENDED.includes(code)) return;
     this.pushEnded = true;
@@ -146,12 +147,19 @@ Page({
   /** Pushes again by a fresh URL, also when the page is shown again and when the network is back. */
   async pushAgain() {
     const { room } = this;
+    if (this.pushing) this.tryNow?.();
     if (!this.pushEnded || this.pushing || !room.isPusher) return;
     this.pushing = true;
     // <live-pusher> begins anew where its URL is another one.
     this.setData({ pushURL: '' });
     while (room.isPusher && !this.data.pushURL) {
-      await new Promise((resolve) => setTimeout(resolve, 1000 + Math.random() * 1000));
+      // 1 to 2 s at first, 8 to 16 s where it goes on to fail.
+      const pause = 1000 * 2 ** Math.min(this.pushTries, 3) * (1 + Math.random());
+      this.pushTries += 1;
+      await new Promise((resolve) => {
+        this.tryNow = resolve;
+        setTimeout(resolve, pause);
+      });
       await this.tell(async () => {
         const { roomID } = room;
         const { pushURL } = await room.getPushURL({ roomID });
