@@ -97,7 +97,7 @@ class Link {
     clearInterval(this.looking);
     this.looking = undefined;
     // What was stopped is not lost.
-    if (!this.running) return;
+    if (!this.running || state === 'closed') return;
     if (state !== 'open')
       return this.hand(this.onQuality, { quality: 'lost', roundTrip: null, loss: null, bitrate: 0 });
     const meter = new Meter();
@@ -172,6 +172,8 @@ class Link {
       if (iceServers.length) pc.setConfiguration({ ...pc.getConfiguration(), iceServers });
       await pc.setLocalDescription(offer);
       await pc.setRemoteDescription({ type: 'answer', sdp: answer.text });
+      // Nothing could end it before.
+      if (!this.#runs(turn) || this.atOnce) return;
       await this.#watch(pc, answer.text);
     } finally {
       this.pc = null;

@@ -234,6 +234,23 @@ test('stopped and started at once, it says goodbye and then begins anew, once', 
   assert.ok(FakePeer.made.every((pc) => pc.closed));
 });
 
+test('stopped while descriptions are set, the session is ended', async () => {
+  FakePeer.made = [];
+  const p = platform([created('/whep/1')]);
+  const player = new Player({ platform: p, url: 'http://h/whep/s', RTCPeerConnection: FakePeer });
+  player.start().catch(() => {});
+  await settle(1);
+  const [pc] = FakePeer.made;
+  let go;
+  pc.setRemoteDescription = () => new Promise((resolve) => (go = resolve));
+  while (!go) await new Promise((resolve) => setImmediate(resolve));
+  const stopped = player.stop();
+  go();
+  await stopped;
+  assert.equal(p.calls.at(-1)[0], 'DELETE');
+  assert.equal(pc.closed, true);
+});
+
 test('a stream that ended needs no farewell', async () => {
   FakePeer.made = [];
   const p = platform([created('/whep/1')]);

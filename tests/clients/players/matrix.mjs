@@ -124,6 +124,8 @@ function begin(player, own) {
   };
 }
 
+const isSize = ({ wide, below }, size) => (below ? size < below : size === wide);
+
 let rounds = 0;
 
 async function round(shape, name, players) {
@@ -191,9 +193,7 @@ function judged(shape, name, player, early, late) {
   const still = name === 'comes back' ? 1_000 + STILL : STILL;
   const failed = [...new Set([early, late].flatMap((one) => one.failed ?? []))];
   const few = sees(early) && rate < 0.7 * shape.video;
-  const other = [early, late].find(
-    (one) => sees(one) && shape.wide && one.size !== undefined && one.size !== shape.wide,
-  );
+  const other = [early, late].find((one) => sees(one) && one.size !== undefined && !isSize(shape, one.size));
   const isLate = (bound) => [early, late].some((one) => !(begins(one) <= bound));
   const tooLate = isLate(Math.max(bound, limit.first ?? 0));
   const stands = longest > Math.max(still, limit.stands ?? 0);

@@ -126,7 +126,7 @@ function shrunk(change) {
 
 /** What is published for `length` seconds and changes after `change` milliseconds. `video`: pictures a second, 0 without;
  *  `fewest`: how few where there are not always so many; `sound`: whether there is any at the end of a viewer's time; `wide`: how
- *  wide the picture is then, where that is known; `alone`: it begins as sound alone. */
+ *  wide the picture is then, where that is known, or `below` what; `alone`: it begins as sound alone. */
 export function shapes(ffmpeg9, { length, change }) {
   const made = new Map();
   const both = (size) => {
@@ -160,7 +160,7 @@ export function shapes(ffmpeg9, { length, change }) {
     },
     'camera off': { push: turnedOn(change), video: 8, fewest: 4, sound: true, wide: 624 },
     // How small they are in the end is the browser's business.
-    'page shrinks': { push: shrunk(change), video: 20, fewest: 20, sound: true },
+    'page shrinks': { push: shrunk(change), video: 20, fewest: 20, sound: true, below: 640 },
     'SEI AUD empty units': { ...tagged, push: sent(async () => littered(await both('480x270'))) },
     'size changes': {
       ...tagged,

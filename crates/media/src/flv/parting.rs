@@ -2,8 +2,9 @@
 //!
 //! mpegts.js 1.8 and flv.js 1.6 hold back one or two pictures until the next come, and hand them on behind the configuration
 //! that came meanwhile: Media Source Extensions drop them there, as nothing that leans on another picture follows a
-//! configuration. Where two are missing Chromium 156 sees a gap, and stands still for good. Those two players never decode the
-//! last picture before a configuration; others do, and one that is counted as the picture before it ends them.
+//! configuration. Where two are missing Chromium 156 sees a gap, and stands still for good. A keyframe is not dropped there, and ends
+//! the player. Those two players never decode the last picture before a configuration; others do, and one that is counted as the
+//! picture before it ends them.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::frame::{Codec, Frame, Kind};
 /// How long after the picture before it one is shown that is there to be dropped, in microseconds.
 const STEP: i64 = 1_000;
 
-/// Gives the last picture once more, for that to be held back and dropped.
+/// Gives the last picture once more, for that to be held back and dropped; behind a keyframe, twice.
 #[derive(Default)]
 pub(super) struct Parting {
     config: Option<Arc<Frame>>,
@@ -24,6 +25,8 @@ pub(super) struct Parting {
     leaning: Option<Arc<Frame>>,
     /// Time of the last picture.
     last: i64,
+    /// That was a keyframe.
+    is_key: bool,
 }
 
 impl Parting {
@@ -31,6 +34,7 @@ impl Parting {
     pub fn pass(&mut self, frame: &Arc<Frame>) {
         if frame.kind == Kind::Video {
             self.last = frame.dts;
+            self.is_key = frame.key;
             if !frame.key {
                 self.leaning = Some(Arc::clone(frame));
             }
@@ -39,16 +43,23 @@ impl Parting {
 
     /// What goes before this configuration; nothing where it is that of before, or the first. `next`: when its first
     /// picture is shown, if that is known.
-    pub fn before(&mut self, config: &Arc<Frame>, next: Option<i64>, form: Form) -> Option<Frame> {
-        let before = self.config.replace(Arc::clone(config))?;
-        let has_room = next.is_none_or(|next| next > self.last + STEP);
-        let picture = self.leaning.take_if(|_| before.payload != config.payload).filter(|_| has_room)?;
-        let payload = match before.codec {
-            Codec::H264 => Bytes::from(once_more(&before.payload, &picture.payload)?),
-            // Players of the older form decode all that comes.
-            _ if form == Form::OldHevc => return None,
-            _ => picture.payload.clone(),
+    pub fn before(&mut self, config: &Arc<Frame>, next: Option<i64>, form: Form) -> Vec<Frame> {
+        let Some(before) = self.config.replace(Arc::clone(config)) else { return Vec::new() };
+        let Some(picture) = self.leaning.take_if(|_| before.payload != config.payload) else { return Vec::new() };
+        let count = if self.is_key { 2 } else { 1 };
+        let has_room = next.is_none_or(|next| next > self.last + count * STEP);
+        let copy = |n: i64| {
+            let payload = match before.codec {
+                Codec::H264 => {
+                    let behind_key = self.is_key.then_some(n as u32);
+                    Bytes::from(once_more(&before.payload, &picture.payload, behind_key)?)
+                }
+                // Players of the older form decode all that comes.
+                _ if form == Form::OldHevc => return None,
+                _ => picture.payload.clone(),
+            };
+            Some(Frame::video(picture.codec, self.last + n * STEP, picture.cts, false, payload))
         };
-        Some(Frame::video(picture.codec, self.last + STEP, picture.cts, false, payload))
+        (1..=count).filter(|_| has_room).filter_map(copy).collect()
     }
 }

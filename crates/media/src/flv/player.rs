@@ -183,7 +183,7 @@ impl Player {
                     parting.pass(f);
                 }
             });
-            if own.is_none() && self.filled.is_empty() && parting.is_none() && verdict == Verdict::Pass {
+            if own.is_none() && self.filled.is_empty() && parting.is_empty() && verdict == Verdict::Pass {
                 continue;
             }
             let out = own.get_or_insert_with(|| {
@@ -209,13 +209,13 @@ impl Player {
     }
 
     /// What goes before this frame where it is another configuration of pictures; `frames`: those from there on.
-    fn part(&mut self, config: &Arc<Frame>, frames: &[Arc<Frame>]) -> Option<Frame> {
+    fn part(&mut self, config: &Arc<Frame>, frames: &[Arc<Frame>]) -> Vec<Frame> {
         match &mut self.parting {
             Some(parting) if config.kind == Kind::VideoConfig => {
                 let next = frames.iter().find(|f| f.kind == Kind::Video);
                 parting.before(config, next.map(|f| f.dts), self.form)
             }
-            _ => None,
+            _ => Vec::new(),
         }
     }
 
@@ -247,9 +247,8 @@ impl Player {
         let video = tracks.video.filter(|_| promised.video);
         let audio = tracks.audio.filter(|_| promised.audio);
         self.filler.promise(audio.as_deref(), promised.video);
-        if let Some(f) = video.as_ref().and_then(|config| self.part(config, frames)) {
-            write_in(self.form, &mut out, &f, f.dts_since(span));
-        }
+        let parting = video.as_ref().map(|config| self.part(config, frames));
+        parting.iter().flatten().for_each(|f| write_in(self.form, &mut out, f, f.dts_since(span)));
         let timestamp = frames.first().map_or(0, |f| f.dts_since(span));
         for f in [&metadata, &video, &audio].into_iter().flatten().chain(&tracks.further) {
             write_in(self.form, &mut out, f, timestamp);

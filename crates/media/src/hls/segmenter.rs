@@ -224,7 +224,9 @@ impl Segmenter {
                 let verdict = self.filler.pass(frame, &mut filled);
                 // Silence begins nothing.
                 filled.retain(|frame| frame.key || self.muxer.is_some());
-                filled.iter().for_each(|frame| self.media(frame));
+                for frame in &filled {
+                    self.media(heads::in_milliseconds(frame).as_ref().unwrap_or(frame));
+                }
                 if turns {
                     self.turn(frame);
                 }
@@ -371,7 +373,8 @@ impl Segmenter {
     fn continue_at(&mut self, end: i64) {
         self.close_segment(end);
         let start = end;
-        let independent = !self.muxer.as_ref().is_some_and(Muxer::has_video);
+        // Whether the picture that waits begins it, and is a keyframe.
+        let independent = !self.muxer.as_ref().is_some_and(Muxer::has_video) || self.heads.key == Some(start);
         let discontinuity = std::mem::take(&mut self.broken);
         self.open = Some(Open { discontinuity, independent, start, part_start: start, parts: Vec::new() });
     }

@@ -579,6 +579,27 @@ fn parts_begin_where_the_lengths_before_them_end() {
     }
 }
 
+#[test]
+fn pictures_that_stand_still_are_at_whole_milliseconds_too() {
+    let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
+    s.set_clock(1_790_000_000_440_389);
+    s.push(&Arc::new(Frame::config(Codec::Aac, 0, vec![0x11, 0x90].into())));
+    s.push(&Arc::new(avcc(30)));
+    for n in 0..600_i64 {
+        let at = n * 64_000 / 3;
+        if n % 2 == 0 && !(4_000_000..9_000_000).contains(&at) {
+            s.push(&Arc::new(Frame::video(Codec::H264, at, 0, n % 48 == 0, vec![7; 100].into())));
+        }
+        s.push(&Arc::new(Frame::audio(Codec::Aac, at, vec![1; 50].into())));
+    }
+    let parts = s.segments().iter().flat_map(|segment| &segment.parts);
+    let begins: Vec<u64> = parts.filter(|part| part.has_video).map(|part| decode_times(&part.bytes)[0]).collect();
+    assert!(begins.len() > 15 && begins.iter().all(|begin| begin % 90 == 0), "{begins:?}");
+    let stills = s.segments().iter().flat_map(|segment| &segment.parts).filter(|part| part.independent).count();
+    assert!(stills > 8, "{stills}");
+    assert!(broken(&s).is_empty(), "{:?}", broken(&s));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_ends_and_begins_anew_goes_on_in_the_same_playlist() {
     let hub = Hub::new(hub::Settings::default());

@@ -47,7 +47,7 @@ Page({
     );
     room.on('connectionState', ({ state }) => {
       this.setData({ note: state === 'reconnecting' ? '…' : '' });
-      if (state === 'connected') this.pushAgain();
+      if (state === 'connected') this.pushAgain({ now: true });
     });
     room.on('roomClose', ({ reason }) => {
       this.setData({ ...OUT, note: CLOSED[reason] || reason });
@@ -64,7 +64,7 @@ Page({
   },
 
   onShow() {
-    this.pushAgain();
+    this.pushAgain({ now: true });
   },
 
   onUnload() {
@@ -87,7 +87,7 @@ Page({
     return this.tell(async () => {
       const { roomID } = await this.room.createRoom({ roomInfo: this.room.user.userName });
       const { pushURL } = await this.room.getPushURL({ roomID });
-      this.pushEnded = false;
+      [this.pushEnded, this.pushTries] = [false, 0];
       this.setData({ pushURL });
       this.show();
     });
@@ -145,9 +145,9 @@ Page({
   },
 
   /** Pushes again by a fresh URL, also when the page is shown again and when the network is back. */
-  async pushAgain() {
+  async pushAgain({ now = false } = {}) {
     const { room } = this;
-    if (this.pushing) this.tryNow?.();
+    if (now) this.tryNow?.();
     if (!this.pushEnded || this.pushing || !room.isPusher) return;
     this.pushing = true;
     // <live-pusher> begins anew where its URL is another one.
@@ -160,6 +160,8 @@ Page({
         this.tryNow = resolve;
         setTimeout(resolve, pause);
       });
+      // Left meanwhile, and perhaps live again by a URL of its own.
+      if (!room.isPusher || this.data.pushURL) break;
       await this.tell(async () => {
         const { roomID } = room;
         const { pushURL } = await room.getPushURL({ roomID });

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::{ASKS_BEFORE, EARLY, EARLY_LONGEST, FIRST_OF_INIT, FULL, LATE, OVER, Segmenter};
+use super::{ASKS_BEFORE, EARLY, EARLY_LONGEST, FIRST_OF_INIT, FULL, LATE, OVER, SHORTEST, Segmenter};
 use crate::fmp4::Muxer;
+use crate::hls::heads::in_step;
 use crate::hls::segment::{Kept, Part, Segment, Which};
 
 impl Segmenter {
@@ -128,7 +129,7 @@ impl Segmenter {
         match self.heads.group {
             _ if self.is_first_of_init() && self.is_without_pictures() => FIRST_OF_INIT,
             _ if self.is_first_of_init() || self.is_early() => EARLY_LONGEST,
-            Some(group) if group > most => (group / (1 + group / most) + LATE / 3).min(most),
+            Some(group) if group > most => in_step(group / (1 + group / most) + LATE / 3).min(most),
             _ => most,
         }
     }
@@ -151,7 +152,8 @@ impl Segmenter {
     pub(super) fn before_picture(&self, latest: i64, last: bool) -> Option<i64> {
         let length = |picture: &i64| self.open.as_ref().map_or(0, |open| picture - open.part_start);
         let picture = self.heads.video.filter(|picture| *picture <= latest && length(picture) > 0)?;
-        (!self.is_without_pictures() && self.is_full(length(&picture), last)).then_some(picture)
+        let is_long = length(&picture) >= SHORTEST;
+        (!self.is_without_pictures() && self.is_full(length(&picture), last && is_long)).then_some(picture)
     }
 
     /// Whether a part of this length may go out.
