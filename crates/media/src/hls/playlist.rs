@@ -181,9 +181,10 @@ fn write_promises(out: &mut String, segmenter: &Segmenter, first: u64) {
     );
 }
 
-/// Where players had better begin, in microseconds from the end (negative): at the newest keyframe, if their distance from
+/// Where players had better begin, in microseconds from the beginning of the playlist: at the newest keyframe, if their distance from
 /// the end, `hold_back`, leads into a segment without one. There some (hls.js) load what they cannot decode, and stay black.
-/// `None` where they find a keyframe themselves, or there is none.
+/// `None` where they find a keyframe themselves, or there is none. Not from the end: video.js 8.24 counts the segment that is being
+/// made there as long as a segment may be.
 fn begin<'a>(segments: impl Iterator<Item = &'a Segment>, open: &[Part], hold_back: i64) -> Option<i64> {
     let mut at = 0;
     let mut starts = Vec::new();
@@ -196,7 +197,7 @@ fn begin<'a>(segments: impl Iterator<Item = &'a Segment>, open: &[Part], hold_ba
         }
     }
     let (_, has_key) = starts.into_iter().rfind(|(start, _)| *start <= at - hold_back)?;
-    keys.last().filter(|_| !has_key).map(|key| key - at)
+    keys.pop().filter(|_| !has_key)
 }
 
 fn list(out: &mut String, parts: &[Part], segment: u64, names: &Names<'_>) {

@@ -412,11 +412,15 @@ fn the_playlist_names_segments_parts_and_what_comes() {
     assert!(text.ends_with("#EXT-X-ENDLIST\n") && !text.contains("PRELOAD"), "{text}");
 }
 
-/// Where the playlist tells players to begin, in milliseconds from its end.
+/// Where the playlist tells players to begin, in milliseconds from its end. It says so from its beginning.
 fn begins(s: &Segmenter) -> Option<i64> {
     let text = playlist::write(s, &Settings::default(), "s", "");
     let offset = text.lines().find_map(|l| l.strip_prefix("#EXT-X-START:TIME-OFFSET="))?;
-    Some((offset.parse::<f64>().unwrap() * 1000.0).round() as i64)
+    let segments = text.lines().filter_map(|l| l.strip_prefix("#EXTINF:")?.strip_suffix(','));
+    let open = text.rsplit("\n").take_while(|l| !l.starts_with("#EXTINF"));
+    let parts = open.filter_map(|l| l.strip_prefix("#EXT-X-PART:DURATION=")?.split(',').next());
+    let end: f64 = segments.chain(parts).map(|length| length.parse::<f64>().unwrap()).sum();
+    Some(((offset.parse::<f64>().unwrap() - end) * 1000.0).round() as i64)
 }
 
 #[test]
