@@ -7,6 +7,7 @@ pub(crate) mod hevc;
 pub(crate) mod once_more;
 #[cfg(test)]
 mod tests;
+pub(crate) mod units;
 pub(crate) mod vpx;
 
 use crate::frame::Codec;
@@ -88,9 +89,13 @@ fn avcc(config: &[u8]) -> Option<VideoInfo> {
         return None;
     };
     let mime = format!("avc1.{profile:02x}{compat:02x}{level:02x}");
-    let sps = config.get(5).filter(|sets| *sets & 0x1f > 0).and_then(|_| sized(config.get(6..)?));
-    let (width, height) = sps.and_then(h264_size).unwrap_or((0, 0));
+    let (width, height) = avcc_sps(config).and_then(h264_size).unwrap_or((0, 0));
     Some(VideoInfo { codec: Codec::H264, width, height, profile, level, mime })
+}
+
+/// The first sequence parameter set of avcC.
+fn avcc_sps(config: &[u8]) -> Option<&[u8]> {
+    config.get(5).filter(|sets| *sets & 0x1f > 0).and_then(|_| sized(config.get(6..)?))
 }
 
 /// The bytes after a 16-bit length.
@@ -99,8 +104,8 @@ fn sized(bytes: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::from(u16::from_be_bytes(*len)))
 }
 
-/// How a stream of H.264 counts its pictures, and its colours: the first half of a sequence parameter set (ITU-T H.264 §7.3.2.1.1).
-struct Counting {
+/// A sequence parameter set up to what is cropped: colours, how pictures are counted, how large they are (ITU-T H.264 §7.3.2.1.1).
+struct Sps {
     chroma: u32,
     separate: u32,
     /// Bits of `frame_num`.
@@ -109,9 +114,15 @@ struct Counting {
     order: Option<u32>,
     /// `pic_order_cnt_type`.
     way: u32,
+    /// Macroblocks.
+    wide: u32,
+    /// Macroblocks, or pairs of them where pictures may be fields.
+    high: u32,
+    /// `frame_mbs_only_flag`.
+    frame_only: u32,
 }
 
-fn h264_counting(b: &mut Bits<'_>) -> Option<Counting> {
+fn h264_sps(b: &mut Bits<'_>) -> Option<Sps> {
     let profile = b.u(8)?;
     b.skip(16)?;
     b.ue()?;
@@ -144,24 +155,25 @@ fn h264_counting(b: &mut Bits<'_>) -> Option<Counting> {
         }
         _ => {}
     }
-    Some(Counting { chroma, separate, frame, order, way })
+    b.ue()?;
+    b.skip(1)?;
+    let wide = b.ue()?.checked_add(1)?;
+    let high = b.ue()?.checked_add(1)?;
+    let frame_only = b.u(1)?;
+    Some(Sps { chroma, separate, frame, order, way, wide, high, frame_only })
 }
 
 /// Picture size of a sequence parameter set, ITU-T H.264 §7.3.2.1.1.
 fn h264_size(sps: &[u8]) -> Option<(u32, u32)> {
     let rbsp = bits::unescape(sps.get(1..)?);
     let mut b = Bits::new(&rbsp);
-    let Counting { chroma, separate, .. } = h264_counting(&mut b)?;
-    b.ue()?;
-    b.skip(1)?;
-    let width = b.ue()?.checked_add(1)?.checked_mul(16)?;
-    let map_units = b.ue()?.checked_add(1)?;
-    let frame_only = b.u(1)?;
+    let Sps { chroma, separate, wide, high, frame_only, .. } = h264_sps(&mut b)?;
+    let width = wide.checked_mul(16)?;
     if frame_only == 0 {
         b.skip(1)?;
     }
     b.skip(1)?;
-    let height = map_units.checked_mul(16 * (2 - frame_only))?;
+    let height = high.checked_mul(16 * (2 - frame_only))?;
     let mut crop_x = 0u32;
     let mut crop_y = 0u32;
     if b.u(1)? == 1 {

@@ -84,6 +84,19 @@ const stream = (...tracks) => ({
   addTrack: (t) => tracks.push(t),
 });
 
+/** A publisher of these tracks, and what it tells of itself. */
+function publishing(p, url, ...tracks) {
+  const states = [];
+  const publisher = new Publisher({
+    platform: p,
+    url,
+    stream: stream(...tracks),
+    RTCPeerConnection: FakePeer,
+    onState: (s) => states.push(s),
+  });
+  return { publisher, states };
+}
+
 test('publishes, comes back after a failure, and says goodbye', async () => {
   clock.enable();
   FakePeer.made = [];
@@ -92,14 +105,7 @@ test('publishes, comes back after a failure, and says goodbye', async () => {
     { status: 200, text: '', header: () => null },
     created('/whip/session/2'),
   ]);
-  const states = [];
-  const publisher = new Publisher({
-    platform: p,
-    url: 'http://h/whip/s?x=1',
-    stream: stream(track('video'), track('audio')),
-    RTCPeerConnection: FakePeer,
-    onState: (s) => states.push(s),
-  });
+  const { publisher, states } = publishing(p, 'http://h/whip/s?x=1', track('video'), track('audio'));
   const ready = publisher.start();
   await settle();
   assert.deepEqual(p.calls[0], ['POST', 'http://h/whip/s?x=1', 'offer']);
@@ -202,14 +208,7 @@ test('stopped and started at once, it says goodbye and then begins anew, once', 
     { status: 200, text: '', header: () => null },
     created('/whip/session/2'),
   ]);
-  const states = [];
-  const publisher = new Publisher({
-    platform: p,
-    url: 'http://h/whip/s',
-    stream: stream(track('video')),
-    RTCPeerConnection: FakePeer,
-    onState: (s) => states.push(s),
-  });
+  const { publisher, states } = publishing(p, 'http://h/whip/s', track('video'));
   publisher.start().catch(() => {});
   await settle();
   FakePeer.made[0].become('connected');

@@ -76,8 +76,8 @@ const CHANGE = values.quick ? 4_000 : 9_000;
 const COME = values.quick ? { early: 700, late: 4_500 } : { early: 2_000, late: 12_000 };
 /** When viewers are asked what they saw: hearing takes them more than a second. */
 const END = (LENGTH - 2) * 1_000;
-/** When a viewer's first picture is there at the latest, and how long it stands still at most, in milliseconds. */
 const TIMES = Number(values.times);
+/** When a viewer's first picture is there at the latest, and how long it stands still at most, in milliseconds. */
 const FIRST = { hls: 2_500 * TIMES, other: 1_000 * TIMES };
 const STILL = 300 * TIMES;
 /** What players do by themselves, whatever they are given: whose it is, how much of what it excuses, in milliseconds, and why.

@@ -76,52 +76,43 @@ async function back(own, change, again) {
   return running;
 }
 
-/** A page that publishes by WHIP, with its camera off until it is turned on. */
-function turnedOn(change) {
+/** A page that publishes by WHIP: what it does there is told the URL and when to change. */
+function fromPage(change, script) {
   return async ({ whip }, open) => {
     const page = await open();
-    await page.evaluate(
-      async ([url, change]) => {
-        const { canvas, tone, publish } = window.probe;
-        const stream = new MediaStream([tone(440)]);
-        const { pc } = await publish(url, ['video', stream.getAudioTracks()[0]]);
-        let n = 0;
-        const camera = canvas((pen) => {
-          pen.fillStyle = `hsl(${n++ % 360} 80% 50%)`;
-          pen.fillRect(0, 0, 624, 352);
-        });
-        setTimeout(() => pc.getSenders()[0].replaceTrack(camera), change);
-      },
-      [whip, change],
-    );
+    await page.evaluate(script, [whip, change]);
     return { stop: () => page.context().close() };
   };
 }
 
-/** A page that publishes by WHIP, and smaller pictures from then on, as browsers do by themselves where network or processor are short. */
-function shrunk(change) {
-  return async ({ whip }, open) => {
-    const page = await open();
-    await page.evaluate(
-      async ([url, change]) => {
-        const { canvas, tone, publish } = window.probe;
-        let n = 0;
-        const camera = canvas((pen) => {
-          pen.fillStyle = `hsl(${n++ % 360} 80% 50%)`;
-          pen.fillRect(0, 0, 640, 360);
-        });
-        const { pc } = await publish(url, [camera, tone(440)]);
-        const sender = pc.getSenders().find((one) => one.track.kind === 'video');
-        setTimeout(() => {
-          const parameters = sender.getParameters();
-          parameters.encodings[0].scaleResolutionDownBy = 2;
-          sender.setParameters(parameters);
-        }, change);
-      },
-      [whip, change],
-    );
-    return { stop: () => page.context().close() };
-  };
+/** With its camera off until it is turned on. */
+async function turnsOn([url, change]) {
+  const { canvas, tone, publish } = window.probe;
+  const stream = new MediaStream([tone(440)]);
+  const { pc } = await publish(url, ['video', stream.getAudioTracks()[0]]);
+  let n = 0;
+  const camera = canvas((pen) => {
+    pen.fillStyle = `hsl(${n++ % 360} 80% 50%)`;
+    pen.fillRect(0, 0, 624, 352);
+  });
+  setTimeout(() => pc.getSenders()[0].replaceTrack(camera), change);
+}
+
+/** With smaller pictures from then on, as browsers do by themselves where network or processor are short. */
+async function shrinks([url, change]) {
+  const { canvas, tone, publish } = window.probe;
+  let n = 0;
+  const camera = canvas((pen) => {
+    pen.fillStyle = `hsl(${n++ % 360} 80% 50%)`;
+    pen.fillRect(0, 0, 640, 360);
+  });
+  const { pc } = await publish(url, [camera, tone(440)]);
+  const sender = pc.getSenders().find((one) => one.track.kind === 'video');
+  setTimeout(() => {
+    const parameters = sender.getParameters();
+    parameters.encodings[0].scaleResolutionDownBy = 2;
+    sender.setParameters(parameters);
+  }, change);
 }
 
 /** What is published for `length` seconds and changes after `change` milliseconds. `video`: pictures a second, 0 without;
@@ -158,9 +149,9 @@ export function shapes(ffmpeg9, { length, change }) {
       push: sent(async () => unannounced(await both('480x270'), change)),
       alone: true,
     },
-    'camera off': { push: turnedOn(change), video: 8, fewest: 4, sound: true, wide: 624 },
+    'camera off': { push: fromPage(change, turnsOn), video: 8, fewest: 4, sound: true, wide: 624 },
     // How small they are in the end is the browser's business.
-    'page shrinks': { push: shrunk(change), video: 20, fewest: 20, sound: true, below: 640 },
+    'page shrinks': { push: fromPage(change, shrinks), video: 20, fewest: 20, sound: true, below: 640 },
     'SEI AUD empty units': { ...tagged, push: sent(async () => littered(await both('480x270'))) },
     'size changes': {
       ...tagged,

@@ -1,52 +1,33 @@
 //! A picture of H.264 once more, as one that may follow itself: players fail at a picture that is counted as the one before it.
 
-use super::bits::{self, Bits};
-use super::{Counting, h264_counting, sized};
+use bytes::{Bytes, BytesMut};
 
-/// This picture with the next number (ITU-T H.264 §7.3.3, §7.4.3), or as this one behind a keyframe, without messages. `None` for one that leans on no other, of fields,
-/// counted in a rare way, or damaged.
-pub(crate) fn once_more(config: &[u8], picture: &[u8], behind_key: Option<u32>) -> Option<Vec<u8>> {
-    let sps = sized(config.get(6..)?)?;
-    let plain = bits::unescape(sps.get(1..)?);
-    let mut b = Bits::new(&plain);
-    let counting = h264_counting(&mut b)?;
-    // Up to the size: how many pictures are kept, whether there may be gaps.
-    b.ue()?;
-    b.skip(1)?;
-    b.ue()?;
-    b.ue()?;
-    let is_of_frames = b.u(1)? == 1;
-    if !is_of_frames || counting.way == 1 || counting.frame > 16 || counting.order.is_some_and(|order| order > 16) {
+use super::bits::{self, Bits};
+use super::{Sps, avcc_sps, h264_sps, units};
+
+/// This picture with the next number (ITU-T H.264 §7.3.3, §7.4.3), or as this one behind a keyframe, without messages. `None` for one
+/// that leans on no other, of fields, counted in a rare way, or damaged.
+pub(crate) fn once_more(config: &[u8], picture: &[u8], behind_key: Option<u32>) -> Option<Bytes> {
+    let plain = bits::unescape(avcc_sps(config)?.get(1..)?);
+    let sps = h264_sps(&mut Bits::new(&plain))?;
+    if sps.frame_only == 0 || sps.way == 1 || sps.frame > 16 || sps.order.is_some_and(|order| order > 16) {
         return None;
     }
-    let length = usize::from(config.get(4)? & 3) + 1;
-    let mut out = Vec::with_capacity(picture.len() + 16);
-    let mut rest = picture;
-    while !rest.is_empty() {
-        let head = rest.get(..length)?;
-        let size = head.iter().fold(0, |size, byte| size << 8 | usize::from(*byte));
-        let unit = rest.get(length..length.checked_add(size)?)?;
-        rest = &rest[length + size..];
+    let length_size = usize::from(config.get(4)? & 3) + 1;
+    let mut out = BytesMut::with_capacity(picture.len() + 16);
+    for unit in units::split(picture, length_size) {
+        let (_, unit) = unit?;
         match unit.first()? & 0x1f {
-            1 => {
-                let unit = next(unit, &counting, behind_key)?;
-                let size = (unit.len() as u64).to_be_bytes();
-                let (above, size) = size.split_at(size.len() - length);
-                if above.iter().any(|byte| *byte != 0) {
-                    return None;
-                }
-                out.extend_from_slice(size);
-                out.extend_from_slice(&unit);
-            }
+            1 => units::put(&mut out, &next(unit, &sps, behind_key)?, length_size)?,
             2..=5 => return None,
             _ => {}
         }
     }
-    (!out.is_empty()).then_some(out)
+    (!out.is_empty()).then(|| out.freeze())
 }
 
 /// The slice with the number of the next picture. One that no other leans on has that already.
-fn next(unit: &[u8], counting: &Counting, behind_key: Option<u32>) -> Option<Vec<u8>> {
+fn next(unit: &[u8], sps: &Sps, behind_key: Option<u32>) -> Option<Vec<u8>> {
     let is_leant_on = unit[0] & 0x60 != 0;
     let mut plain = bits::unescape(unit);
     let mut b = Bits::new(&plain);
@@ -54,9 +35,9 @@ fn next(unit: &[u8], counting: &Counting, behind_key: Option<u32>) -> Option<Vec
     b.ue()?;
     b.ue()?;
     b.ue()?;
-    b.skip(2 * counting.separate)?;
-    let frame = (b.position(), counting.frame, b.u(counting.frame)?);
-    let order = match counting.order {
+    b.skip(2 * sps.separate)?;
+    let frame = (b.position(), sps.frame, b.u(sps.frame)?);
+    let order = match sps.order {
         Some(bits) => Some((b.position(), bits, b.u(bits)?)),
         None => None,
     };

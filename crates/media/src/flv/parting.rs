@@ -8,8 +8,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::Form;
 use crate::codec::once_more::once_more;
 use crate::frame::{Codec, Frame, Kind};
@@ -52,7 +50,7 @@ impl Parting {
             let payload = match before.codec {
                 Codec::H264 => {
                     let behind_key = self.is_key.then_some(n as u32);
-                    Bytes::from(once_more(&before.payload, &picture.payload, behind_key)?)
+                    once_more(&before.payload, &picture.payload, behind_key)?
                 }
                 // Players of the older form decode all that comes.
                 _ if form == Form::OldHevc => return None,

@@ -178,11 +178,9 @@ impl Player {
             }
             let verdict = self.filler.pass(f, &mut self.filled);
             let parting = self.part(f, &frames[n..]);
-            self.filled.iter().chain((verdict == Verdict::Pass).then_some(f)).for_each(|f| {
-                if let Some(parting) = &mut self.parting {
-                    parting.pass(f);
-                }
-            });
+            if let Some(parting) = &mut self.parting {
+                self.filled.iter().chain((verdict == Verdict::Pass).then_some(f)).for_each(|f| parting.pass(f));
+            }
             if own.is_none() && self.filled.is_empty() && parting.is_empty() && verdict == Verdict::Pass {
                 continue;
             }

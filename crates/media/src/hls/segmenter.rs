@@ -207,8 +207,6 @@ impl Segmenter {
     /// Takes the stream's next frame. Says whether something new can be fetched.
     pub fn push(&mut self, frame: &Arc<Frame>) -> bool {
         let before = (self.next, self.parts());
-        let in_steps = heads::in_milliseconds(frame);
-        let frame = in_steps.as_ref().unwrap_or(frame);
         match frame.kind {
             Kind::AudioConfig if frame.is_further() => self.configure_further(frame),
             Kind::Audio if frame.is_further() => self.further.push(frame),
@@ -224,9 +222,7 @@ impl Segmenter {
                 let verdict = self.filler.pass(frame, &mut filled);
                 // Silence begins nothing.
                 filled.retain(|frame| frame.key || self.muxer.is_some());
-                for frame in &filled {
-                    self.media(heads::in_milliseconds(frame).as_ref().unwrap_or(frame));
-                }
+                filled.iter().for_each(|frame| self.media(frame));
                 if turns {
                     self.turn(frame);
                 }
@@ -291,6 +287,8 @@ impl Segmenter {
     }
 
     fn media(&mut self, frame: &Arc<Frame>) {
+        let in_steps = heads::in_milliseconds(frame);
+        let frame = in_steps.as_ref().unwrap_or(frame);
         if self.heads.is_break(frame) {
             self.interrupt();
         }
@@ -394,7 +392,7 @@ impl Segmenter {
         let any = self.expected == Expected::AnyTime;
         let late = any || self.waits.is_some_and(|since| sound.dts - since > VIDEO_SILENT);
         let Some(black) = Black::instead(self.video.as_deref(), late, any || (late && self.pictured)) else { return };
-        let key = Arc::new(black.at(heads::in_step(sound.dts)));
+        let key = Arc::new(black.at(sound.dts));
         self.black = Some(black);
         self.filler.begin_with(Arc::clone(&key));
         self.media(&key);
@@ -420,7 +418,7 @@ impl Segmenter {
             let clock = self.clock;
             let appears = self.is_without_pictures();
             let near = self.heads.end().is_some_and(|end| (key.dts - end).abs() < VIDEO_SILENT);
-            self.interrupt_at(near.then_some(key.dts));
+            self.interrupt_at(near.then_some(heads::in_step(key.dts)));
             self.clock = clock;
             if appears {
                 self.broken = broken;

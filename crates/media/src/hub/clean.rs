@@ -4,7 +4,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::slices::Slices;
-use crate::codec::{hevc, vpx};
+use crate::codec::{hevc, units, vpx};
 use crate::frame::{Codec, Frame, Kind};
 use crate::rtc::h264::Parameters;
 use crate::rtmp::amf0;
@@ -96,7 +96,8 @@ impl Clean {
     /// The configuration of a keyframe's own parameter sets, where that is not the one that holds.
     fn of_sets(&mut self, frame: &Frame) -> Option<Bytes> {
         let kept = if self.codec == frame.codec { &self.kept[..] } else { &[] };
-        let units = split(kept, self.length_size).chain(split(&frame.payload, self.length_size)).flatten();
+        let units =
+            units::split(kept, self.length_size).chain(units::split(&frame.payload, self.length_size)).flatten();
         let mut own: Vec<&[u8]> = units.map(|(_, unit)| unit).filter(|unit| is_set(frame.codec, unit)).collect();
         own.sort_by_key(|unit| kind(frame.codec, unit));
         own.dedup();
@@ -181,7 +182,8 @@ impl Clean {
     /// A key picture with its parameter sets. Players that read only the first configuration of a connection (ExoPlayer, decoders of
     /// Android behind others) would decode what follows a change with those of before.
     fn with_sets(&self, frame: &Frame) -> Bytes {
-        let brings_own = split(&frame.payload, self.length_size).flatten().any(|(_, unit)| is_set(frame.codec, unit));
+        let brings_own =
+            units::split(&frame.payload, self.length_size).flatten().any(|(_, unit)| is_set(frame.codec, unit));
         if self.in_band.is_empty() || brings_own || is_rest(frame, self.length_size) {
             return frame.payload.clone();
         }
@@ -195,7 +197,7 @@ impl Clean {
         }
         let mut has_picture = false;
         let mut useless = false;
-        for unit in split(payload, self.length_size) {
+        for unit in units::split(payload, self.length_size) {
             // What is no sequence of NAL units is none of our business.
             let Some((_, unit)) = unit else { return Some(payload.clone()) };
             match what(codec, unit) {
@@ -208,7 +210,7 @@ impl Clean {
             return Some(payload.clone());
         }
         let mut units = if has_picture { std::mem::take(&mut self.kept) } else { BytesMut::new() };
-        for (whole, unit) in split(payload, self.length_size).flatten() {
+        for (whole, unit) in units::split(payload, self.length_size).flatten() {
             if what(codec, unit) != Use::None {
                 units.put_slice(whole);
             }
@@ -226,17 +228,9 @@ impl Clean {
 /// Parameter sets as NAL units with their lengths; nothing where one is longer than can be said.
 fn in_band(sets: &[Bytes], length_size: usize) -> Bytes {
     let mut units = BytesMut::new();
-    for set in sets.iter().filter(|set| !set.is_empty()) {
-        // A set is shorter than 64 kB, as configurations count it.
-        let length = (set.len() as u32).to_be_bytes();
-        let (beyond, prefix) = length.split_at(4 - length_size);
-        if beyond.iter().any(|byte| *byte != 0) {
-            return Bytes::new();
-        }
-        units.put_slice(prefix);
-        units.put_slice(set);
-    }
-    units.freeze()
+    let mut sets = sets.iter().filter(|set| !set.is_empty());
+    let is_whole = sets.all(|set| units::put(&mut units, set, length_size).is_some());
+    if is_whole { units.freeze() } else { Bytes::new() }
 }
 
 /// The type of a NAL unit.
@@ -252,30 +246,11 @@ fn is_set(codec: Codec, unit: &[u8]) -> bool {
     }
 }
 
-/// The NAL units, each with its length and without; `None`, at the end, where a length lies.
-fn split(payload: &[u8], length_size: usize) -> impl Iterator<Item = Option<(&[u8], &[u8])>> {
-    let mut rest = payload;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let unit = rest.get(..length_size).and_then(|prefix| {
-            let length = prefix.iter().fold(0usize, |n, byte| n << 8 | usize::from(*byte));
-            let (whole, after) = rest.split_at_checked(length_size + length)?;
-            rest = after;
-            Some((whole, &whole[length_size..]))
-        });
-        if unit.is_none() {
-            rest = &[];
-        }
-        Some(unit)
-    })
-}
-
 /// Whether the first slice of a message is not the first one of its picture: the first bit of its header says so (H.264 §7.3.3:
 /// `first_mb_in_slice` is 0; H.265 §7.3.6.1: `first_slice_segment_in_pic_flag`).
 fn is_rest(frame: &Frame, length_size: usize) -> bool {
-    let slice = split(&frame.payload, length_size).flatten().find(|(_, unit)| what(frame.codec, unit) == Use::Picture);
+    let slice =
+        units::split(&frame.payload, length_size).flatten().find(|(_, unit)| what(frame.codec, unit) == Use::Picture);
     let head = if frame.codec == Codec::H264 { 1 } else { 2 };
     slice.and_then(|(_, unit)| unit.get(head)).is_some_and(|byte| byte & 0x80 == 0)
 }

@@ -36,7 +36,6 @@ Page({
 
   async onLoad() {
     this.room = new LiveRoom({ server });
-    this.pushTries = 0;
     const { room } = this;
     room.on('pusherJoin', () => this.show());
     room.on('pusherQuit', () => this.show());
@@ -87,7 +86,7 @@ Page({
     return this.tell(async () => {
       const { roomID } = await this.room.createRoom({ roomInfo: this.room.user.userName });
       const { pushURL } = await this.room.getPushURL({ roomID });
-      [this.pushEnded, this.pushTries] = [false, 0];
+      this.pushGoes();
       this.setData({ pushURL });
       this.show();
     });
@@ -137,11 +136,16 @@ Page({
   },
 
   onPushState({ detail: { code } }) {
-    if (code === PUSH_BEGUN) [this.pushEnded, this.pushTries] = [false, 0];
+    if (code === PUSH_BEGUN) this.pushGoes();
     if (NO_DEVICE[code]) this.setData({ note: NO_DEVICE[code] });
     if (!PUSH_ENDED.includes(code)) return;
     this.pushEnded = true;
     this.pushAgain();
+  },
+
+  pushGoes() {
+    this.pushEnded = false;
+    this.pushTries = 0;
   },
 
   /** Pushes again by a fresh URL, also when the page is shown again and when the network is back. */
