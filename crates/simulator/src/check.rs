@@ -111,7 +111,9 @@ pub fn owners(process: &Process) {
                 return;
             }
             let stands = |room: &crate::book::Room| {
-                room.there && room.made.is_some_and(|made| made.elapsed() > std::time::Duration::from_secs(1))
+                // Whether one is there that a rotten file may have lost is not known.
+                let is_known = room.there && !room.rotten;
+                is_known && room.made.is_some_and(|made| made.elapsed() > std::time::Duration::from_secs(1))
             };
             if pages.rooms.get(&id).is_some_and(stands) {
                 pages.broken("a group begins with its room", format!("{owner} has that of {id}"));
@@ -153,7 +155,9 @@ pub async fn healed(process: &Arc<Process>) {
     loaded(process).await;
     let mut groups = Vec::new();
     for id in process.hub.ids() {
-        if !process.rooms.exists(&id).await {
+        // Who is in one keeps it.
+        let is_empty = process.hub.show(&id).is_ok_and(|shown| shown.users == 0);
+        if is_empty && !process.rooms.exists(&id).await {
             groups.push(id);
         }
     }

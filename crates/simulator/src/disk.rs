@@ -295,6 +295,20 @@ impl simulation::Disk for Mount {
         })
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        self.with(|state| {
+            let inode = state.find(path)?;
+            let trouble = state.trouble;
+            let inode = state.inodes.get_mut(&inode).ok_or(io::ErrorKind::NotFound)?;
+            if trouble.sync {
+                inode.fail_sync();
+                return Err(failed(EIO));
+            }
+            inode.sync();
+            Ok(())
+        })
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.with(|state| {
             let inode = state.find(from)?;

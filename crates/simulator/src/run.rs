@@ -158,7 +158,7 @@ async fn happen(world: &Arc<World>, Fault { what, .. }: Fault) {
         }
         What::Hang { lasts: time } => {
             let until = Instant::now() + Duration::from_millis(time);
-            lasts(world, time, |w| w.disk.trouble(|t| t.hangs = Some(until)), |_| ());
+            lasts(world, time, |w| w.disk.trouble(|t| t.hangs = t.hangs.max(Some(until))), |_| ());
         }
         What::Slow { lasts: time, each } => {
             lasts(world, time, |w| w.disk.trouble(|t| t.slow = each), |w| w.disk.trouble(|t| t.slow = 0))

@@ -59,7 +59,7 @@ const SEEDS: u64 = 200;
 /// Mends, each with a seed from which on it is soon missed, and the rules that may be broken without it. What the simulator
 /// cannot see of the faults that were mended: the protocol of HTTP, how long things take,
 /// rights of files, records of later versions. `ToldIsNoted` and `ToldIsKnown` are missed too seldom for a check.
-const MENDS: [(Mend, u64, &[&str]); 7] = [
+const MENDS: [(Mend, u64, &[&str]); 9] = [
     (Mend::DamageIsSkipped, 1, &["nothing acknowledged is lost"]),
     (Mend::UnknownIsSaid, 1, &["nothing acknowledged is lost", "refused is not done"]),
     (Mend::ClockIsSteady, 1, &["who gives signs of life stays", "who is silent goes", "nobody is too fast who is not"]),
@@ -67,6 +67,8 @@ const MENDS: [(Mend, u64, &[&str]); 7] = [
     (Mend::GroupBeginsWithRoom, 1, &["a group begins with its room"]),
     // Those that the simulator found by itself.
     (Mend::MissedIsWritten, 55, &["chat: no gaps, one order", "chat outlives the process"]),
+    (Mend::ReadIsDurable, 741, &["nothing acknowledged is lost", "chat: no gaps, one order"]),
+    (Mend::EmptyFilesGo, 1249, &["nothing acknowledged is lost"]),
     (Mend::BansEndByTheWall, 108, &["a ban holds", "nothing acknowledged is lost"]),
 ];
 

@@ -5,22 +5,39 @@ use std::collections::BTreeSet;
 use parking_lot::Mutex;
 use room::{Millis, RoomId};
 
-/// A time, and a room; between them a number of the room's id: after a restart very many rooms have the same time, and to compare
-/// a number is far less than to compare texts.
-type Entry = (Millis, u32, RoomId);
+/// Bits of the number of a room's id.
+const NUMBER: u32 = 16;
+/// What is later than can be written in the other bits, 8,900 years from 1970, is never due.
+const NEVER: u64 = u64::MAX >> NUMBER;
+
+/// A time, behind it a number of the room's id, and the room: after a restart very many rooms have the same time, and to compare a
+/// number is far less than to compare texts.
+type Entry = (u64, RoomId);
 
 /// An ordered set of times; a room has one.
 #[derive(Debug, Default)]
 pub struct Deadlines(Mutex<BTreeSet<Entry>>);
 
+fn key(at: Millis, id: &RoomId) -> u64 {
+    let number = crc32fast::hash(id.as_str().as_bytes()) >> (u32::BITS - NUMBER);
+    at.0.min(NEVER) << NUMBER | u64::from(number)
+}
+
 fn entry(at: Millis, id: &RoomId) -> Entry {
-    (at, crc32fast::hash(id.as_str().as_bytes()), id.clone())
+    (key(at, id), id.clone())
+}
+
+const fn time((key, _): &Entry) -> Millis {
+    Millis(*key >> NUMBER)
 }
 
 impl Deadlines {
     /// These, in any order.
     pub fn of(rooms: Vec<(Millis, RoomId)>) -> Self {
-        Self(Mutex::new(rooms.into_iter().map(|(at, id)| entry(at, &id)).collect()))
+        let mut entries: Vec<Entry> = rooms.into_iter().map(|(at, id)| (key(at, &id), id)).collect();
+        // Sorted once, and then only found to be.
+        entries.sort_unstable();
+        Self(Mutex::new(entries.into_iter().collect()))
     }
 
     /// Moves a room from its old time (if it had one) to a new one (if it gets one).
@@ -41,8 +58,8 @@ impl Deadlines {
     pub fn take(&self, now: Millis, limit: usize) -> Vec<(Millis, RoomId)> {
         let mut set = self.0.lock();
         let mut taken = Vec::new();
-        while taken.len() < limit && set.first().is_some_and(|(at, ..)| *at <= now) {
-            taken.extend(set.pop_first().map(|(at, _, id)| (at, id)));
+        while taken.len() < limit && set.first().is_some_and(|first| time(first) <= now && time(first).0 < NEVER) {
+            taken.extend(set.pop_first().map(|first| (time(&first), first.1)));
         }
         taken
     }

@@ -1,10 +1,8 @@
 //! Rooms in this process's memory: sharded by id, made for a million of them.
 
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hashbrown::{DefaultHashBuilder, HashMap};
 use parking_lot::RwLock;
 use room::{Audience, Event, Kind, Millis, Room, RoomId, Rules, StreamId, UserId, pushers, sweep};
 
@@ -15,6 +13,7 @@ use super::deadlines::Deadlines;
 use super::listing::Listing;
 use super::tables::Tables;
 pub(super) use filling::Filling;
+use shards::{Shards, Slot};
 
 use super::{
     Agreement, Answer, Ban, Counters, Decide, EndedBefore, Logouts, Outbox, Presences, Probed, Row, See, Store, Table,
@@ -23,25 +22,14 @@ use super::{
 use crate::error::Error;
 
 mod filling;
+mod shards;
 
-const SHARDS: usize = 64;
 /// For how long a due room is left alone after it was handed out, in milliseconds.
 const CLAIM: u64 = 1_000;
 
-struct Slot {
-    /// `Some`, but for the moment of a decision.
-    room: Option<Room>,
-    audience: Option<Box<Audience>>,
-    /// The time under which the room stands in the index: never later than its true deadline.
-    indexed: Millis,
-}
-
-type Shard = RwLock<HashMap<RoomId, Box<Slot>>>;
-
 /// The store of one machine. Lock order: shard, then listing or deadlines; never two shards.
 pub struct Memory {
-    shards: Box<[Shard]>,
-    hasher: DefaultHashBuilder,
+    shards: Shards,
     listings: [RwLock<Listing>; Kind::ALL.len()],
     deadlines: Deadlines,
     count: AtomicUsize,
@@ -63,8 +51,7 @@ impl Memory {
     /// An empty store whose owner takes the events of each commit itself ([`Memory::commit`]).
     pub(super) fn silent(rules: Arc<Rules>) -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
-            hasher: DefaultHashBuilder::default(),
+            shards: Shards::new(),
             listings: Default::default(),
             deadlines: Deadlines::default(),
             count: AtomicUsize::new(0),
@@ -118,11 +105,11 @@ impl Memory {
         mut see: impl FnMut(&mut T, &Room, Option<&Audience>) -> Result<(), E>,
         mut pause: impl FnMut(&mut T) -> Result<(), E>,
     ) -> Result<(), E> {
-        for shard in &self.shards {
-            let ids: Vec<RoomId> = shard.read().keys().cloned().collect();
+        for shard in self.shards.iter() {
+            let ids: Vec<RoomId> = shard.read().ids().cloned().collect();
             for some in ids.chunks(128) {
                 let shard = shard.read();
-                for slot in some.iter().filter_map(|id| shard.get(id)) {
+                for slot in some.iter().filter_map(|id| shard.get(self.shards.key(id))) {
                     if let Some(room) = &slot.room {
                         see(to, room, slot.audience.as_deref())?;
                     }
@@ -136,12 +123,8 @@ impl Memory {
 
     /// Whether there is such a room.
     pub(super) fn holds(&self, id: &RoomId) -> bool {
-        self.shard(id).read().contains_key(id)
-    }
-
-    fn shard(&self, id: &RoomId) -> &Shard {
-        // The top bits pick the shard: the map inside uses the others.
-        &self.shards[(self.hasher.hash_one(id) >> 58) as usize % SHARDS]
+        let key = self.shards.key(id);
+        self.shards.of(key).read().get(key).is_some()
     }
 
     fn listing(&self, kind: Kind) -> &RwLock<Listing> {
@@ -160,12 +143,13 @@ impl Memory {
         decide: &mut Decide<'_>,
         take: impl FnOnce(Option<&Room>, Vec<Event>) -> T,
     ) -> Result<T, Error> {
-        let mut shard = self.shard(id).write();
+        let key = self.shards.key(id);
+        let mut shard = self.shards.of(key).write();
         let mut vacant = None;
-        let (held, indexed) = match shard.get_mut(id) {
-            Some(slot) => (&mut slot.room, Some(&mut slot.indexed)),
-            None => (&mut vacant, None),
-        };
+        let mut entry = shard.entry(key);
+        let slot = entry.as_mut().map(|entry| &mut **entry.get_mut());
+        let old = slot.as_ref().map(|slot| slot.indexed);
+        let held = slot.map_or(&mut vacant, |slot| &mut slot.room);
         let before = held.as_ref().map(shape);
         let had = counted(held.as_ref());
         let decided = decide(held);
@@ -175,20 +159,20 @@ impl Memory {
 
         // A deadline that moved away is left where it stands in the index and corrected when it comes up.
         let deadline = held.as_ref().map(|room| sweep::deadline(room, &self.rules));
-        let old = indexed.as_deref().copied();
         let at = deadline.map(|new| old.map_or(new, |old| old.min(new)));
         self.deadlines.set(id, old, at);
-        match (indexed, at) {
-            (Some(indexed), Some(at)) => *indexed = at,
-            (Some(_), None) => self.running.viewers_gone(shard.remove(id).map_or(0, |slot| viewers_of(&slot))),
+        match (entry, at) {
+            (Some(mut entry), Some(at)) => entry.get_mut().indexed = at,
+            (Some(entry), None) => self.running.viewers_gone(viewers_of(&entry.remove().0)),
             (None, Some(indexed)) => {
-                _ = shard.insert(id.clone(), Box::new(Slot { room: vacant, audience: None, indexed }))
+                let slot = Box::new(Slot { room: vacant, audience: None, indexed });
+                self.shards.insert(&mut shard, key, slot);
             }
             (None, None) => {}
         }
         let events = decided?;
         crate::store::note_trace(&events);
-        Ok(take(shard.get(id).and_then(|slot| slot.room.as_ref()), events))
+        Ok(take(shard.get(key).and_then(|slot| slot.room.as_ref()), events))
     }
 
     fn send(&self, events: Vec<Event>) {
@@ -227,9 +211,10 @@ impl Memory {
         let taken = self.deadlines.take(now, limit);
         let any = !taken.is_empty();
         for (at, id) in taken {
-            let mut shard = self.shard(&id).write();
+            let key = self.shards.key(&id);
+            let mut shard = self.shards.of(key).write();
             // Gone or moved while the index was not locked: what did it has set the index right.
-            let Some(slot) = shard.get_mut(&id).filter(|slot| slot.indexed == at) else { continue };
+            let Some(slot) = shard.get_mut(key).filter(|slot| slot.indexed == at) else { continue };
             let Some(room) = &slot.room else { continue };
             let deadline = sweep::deadline(room, &self.rules);
             let is_due = deadline <= now;
@@ -244,9 +229,10 @@ impl Memory {
     }
 
     fn with_audience<T>(&self, id: &RoomId, run: impl FnOnce(&mut Audience) -> T) -> Result<T, Error> {
-        let mut shard = self.shard(id).write();
-        let active = |s: &&mut Box<Slot>| s.room.as_ref().is_some_and(Room::is_active);
-        let slot = shard.get_mut(id).filter(active).ok_or(room::Refusal::NoRoom)?;
+        let key = self.shards.key(id);
+        let mut shard = self.shards.of(key).write();
+        let active = |slot: &&mut Slot| slot.room.as_ref().is_some_and(Room::is_active);
+        let slot = shard.get_mut(key).filter(active).ok_or(room::Refusal::NoRoom)?;
         Ok(run(slot.audience.get_or_insert_default()))
     }
 
@@ -333,8 +319,9 @@ impl Store for Memory {
 
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool> {
         at_once!({
-            let shard = self.shard(id).read();
-            let found = shard.get(id).and_then(|slot| Some((slot.room.as_ref()?, viewers_of(slot))));
+            let key = self.shards.key(id);
+            let shard = self.shards.of(key).read();
+            let found = shard.get(key).and_then(|slot| Some((slot.room.as_ref()?, viewers_of(slot))));
             if let Some((room, viewers)) = found {
                 see(room, viewers);
             }
@@ -344,8 +331,9 @@ impl Store for Memory {
 
     fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, kind: Kind, user: &'a UserId) -> Answer<'a, i64> {
         at_once!({
-            let mut shard = self.shard(id).write();
-            Ok(pushers::touch(shard.get_mut(id).and_then(|slot| slot.room.as_mut()), now, kind, user)?)
+            let key = self.shards.key(id);
+            let mut shard = self.shards.of(key).write();
+            Ok(pushers::touch(shard.get_mut(key).and_then(|slot| slot.room.as_mut()), now, kind, user)?)
         })
     }
 
@@ -353,9 +341,10 @@ impl Store for Memory {
         at_once!({
             let page = self.listing(kind).read().page(index, count);
             for id in page {
-                let shard = self.shard(&id).read();
+                let key = self.shards.key(&id);
+                let shard = self.shards.of(key).read();
                 // Between the index and here the room may have closed: then it is no longer listed.
-                let found = shard.get(&id).and_then(|slot| Some((slot.room.as_ref()?, viewers_of(slot))));
+                let found = shard.get(key).and_then(|slot| Some((slot.room.as_ref()?, viewers_of(slot))));
                 if let Some((room, viewers)) = found.filter(|(room, _)| room.is_active()) {
                     see(room, viewers);
                 }
@@ -389,14 +378,15 @@ impl Store for Memory {
 
     fn viewers<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Viewers> {
         at_once!({
-            let shard = self.shard(id).read();
-            let audience = shard.get(id).and_then(|slot| slot.audience.as_ref());
+            let key = self.shards.key(id);
+            let shard = self.shards.of(key).read();
+            let audience = shard.get(key).and_then(|slot| slot.audience.as_ref());
             Ok(audience.map_or_else(Viewers::default, |a| Viewers { count: a.count(), listed: a.listed().to_vec() }))
         })
     }
 
     fn ids(&self) -> Answer<'_, Vec<RoomId>> {
-        at_once!(Ok(self.shards.iter().flat_map(|shard| shard.read().keys().cloned().collect::<Vec<_>>()).collect()))
+        at_once!(Ok(self.shards.iter().flat_map(|shard| shard.read().ids().cloned().collect::<Vec<_>>()).collect()))
     }
 
     fn revoke(&self, _: u64, _: Millis, _: Millis) -> Answer<'_, ()> {

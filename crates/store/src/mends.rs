@@ -18,6 +18,10 @@ pub enum Mend {
     ToldIsNoted,
     /// What a webhook was told is not forgotten when it cannot be noted.
     ToldIsKnown,
+    /// What a journal is begun with survives a loss of power, whoever wrote it and did not live to see it durable.
+    ReadIsDurable,
+    /// A file of the journal in which nothing is does not hide those that were begun later with a lower number.
+    EmptyFilesGo,
     /// What chat said while the disk was away is written when it is back.
     MissedIsWritten,
     /// Bans are over by the wall's time, not by that of another ban.

@@ -10,7 +10,7 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { PLAYERS as PAGES, told, watch } from './browsers.mjs';
-import { ffmpeg, mpv, vlc } from './programs.mjs';
+import { ffmpeg, isThere, mpv, vlc } from './programs.mjs';
 import { serve } from './serve.mjs';
 import { PASSED_ON, shapes } from './shapes.mjs';
 
@@ -26,11 +26,21 @@ const { values, positionals } = parseArgs({
 });
 const tools = path.resolve(positionals[0] ?? '/tmp/roomservice-players');
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const { server, browser, bare, stream, until, end: stop } = await serve(tools);
 const venv = path.join(tools, 'venv/lib');
 const ffmpeg9 = (existsSync(venv) ? readdirSync(venv, { recursive: true, withFileTypes: true }) : [])
   .filter((file) => file.name.startsWith('ffmpeg-linux'))
   .map((file) => path.join(file.parentPath ?? file.path, file.name))[0];
+const missing = Object.entries({
+  ffmpeg: 'ffmpeg',
+  ...(!values.quick && { 'ffmpeg 9': ffmpeg9, mpv: 'mpv', vlc: 'vlc' }),
+})
+  .filter(([, program]) => !isThere(program))
+  .map(([name]) => name);
+if (missing.length) {
+  console.error(`not installed: ${missing.join(', ')} (setup.sh says what is needed)`);
+  process.exit(2);
+}
+const { server, browser, bare, stream, until, end: stop } = await serve(tools);
 const PROGRAMS = {
   'ffmpeg 5 RTMP': ['rtmp', ffmpeg('ffmpeg')],
   'ffmpeg 5 FLV': ['flv', ffmpeg('ffmpeg')],
@@ -63,12 +73,15 @@ const QUICK = [
     shapes: ['plain', 'late sound', 'late pictures', 'sound then pictures', 'size changes'],
   },
 ];
-/** Played at once: more would make each other slow. */
+/** Played at once, each early and late: on two cores more pages make each other slow. */
 const ALL = [
-  ['mpegts.js', 'flv.js', 'xgplayer-flv', 'WHEP', 'tcplayer'],
-  ['hls.js', 'shaka-player', 'video.js', 'Chromium HLS'],
-  Object.keys(PROGRAMS).slice(0, 4),
-  Object.keys(PROGRAMS).slice(4),
+  ['mpegts.js', 'flv.js'],
+  ['xgplayer-flv', 'hls.js'],
+  ['shaka-player', 'video.js'],
+  ['Chromium HLS', 'tcplayer'],
+  ['WHEP', 'ffmpeg 5 RTMP', 'ffmpeg 5 FLV'],
+  ['ffmpeg 5 HLS', 'ffmpeg 9 RTMP', 'mpv FLV'],
+  ['mpv HLS', 'VLC FLV', 'VLC HLS'],
 ];
 /** Seconds that a stream lasts, and when it changes and viewers come, in milliseconds after the publisher. */
 const LENGTH = values.quick ? 11 : 20;
@@ -99,28 +112,31 @@ const LIMITS = {
     stands: 1_100,
     why: 'shaka 5.2.12 adds 1 ms to how far it moves what is stamped since 1970, and begins its decoder anew where that differs by 1 ms: by rounding once in some viewings, and pictures are missing up to the next keyframe',
   },
+  d: {
+    player: 'Chromium HLS',
+    stands: 3_600,
+    why: 'Chromium 156 reads a playlist again after EXT-X-TARGETDURATION: who begins with the short segments of a beginning runs out of them once',
+  },
 };
 
-/** Begins to watch; gives what ends it and says what was seen. A page of its own each: browsers bound the connections that
- *  the pages of a profile have to one server. */
-function begin(player, own) {
+/** Gets ready to watch; gives what begins to, which gives what ends it and says what was seen. A page of its own each: browsers bound
+ *  the connections that the pages of a profile have to one server. Loading one keeps the machine from showing others. */
+async function ready(player, own) {
   if (PROGRAMS[player]) {
     const [by, play] = PROGRAMS[player];
-    return play(own[by]).stop;
+    return () => play(own[by]).stop;
   }
   const { files, url, begin: code } = PAGES[player];
-  const open = async () => {
-    const page = await bare(browser, server.base);
-    for (const file of files) await page.addScriptTag({ path: path.join(tools, 'node_modules', file) });
-    await page.evaluate(`(window.players ??= {})[${JSON.stringify(player)}] = ({ ${code} }).begin`);
-    return { page, seen: await page.evaluateHandle(watch, [player, own[url]]) };
-  };
-  const opened = open();
-  return async () => {
-    const { page, seen } = await opened;
-    const what = await page.evaluate(told, seen);
-    await page.context().close();
-    return what;
+  const page = await bare(browser, server.base);
+  for (const file of files) await page.addScriptTag({ path: path.join(tools, 'node_modules', file) });
+  await page.evaluate(`(window.players ??= {})[${JSON.stringify(player)}] = ({ ${code} }).begin`);
+  return () => {
+    const watching = page.evaluateHandle(watch, [player, own[url]]);
+    return async () => {
+      const what = await page.evaluate(told, await watching);
+      await page.context().close();
+      return what;
+    };
   };
 }
 
@@ -130,13 +146,14 @@ let rounds = 0;
 
 async function round(shape, name, players) {
   const own = await stream(server, `${name}${players[0]}${rounds++}`.replace(/\W/g, '').toLowerCase());
+  const viewers = Object.keys(COME).flatMap((when) => players.map((player) => ({ player, when })));
+  for (const viewer of viewers) viewer.begin = await ready(viewer.player, own);
   const publisher = await shape.push(own, () => bare(browser, server.base));
   await until('the stream is there', async () => (await fetch(own.flv, { method: 'HEAD' })).ok);
   const from = Date.now();
-  const viewers = [];
   for (const [when, after] of Object.entries(COME)) {
     await sleep(Math.max(0, from + after - Date.now()));
-    viewers.push(...players.map((player) => ({ player, when, end: begin(player, own) })));
+    for (const viewer of viewers.filter((viewer) => viewer.when === when)) viewer.end = viewer.begin();
   }
   await sleep(Math.max(0, from + END - Date.now()));
   const seen = viewers.map(async ({ player, when, end }) => {
@@ -176,29 +193,37 @@ await stop();
  *  is not as it should be. */
 function judged(shape, name, player, early, late) {
   const by = PAGES[player]?.url ?? PROGRAMS[player][0];
+  const isRtc = by === 'whep' || by === 'webrtc';
   const hears = shape.sound && (!PASSED_ON.includes(name) || ['ffmpeg 5 RTMP', 'ffmpeg 9 RTMP'].includes(player));
   const seconds = (ms) => (ms === undefined ? '–' : (ms / 1000).toFixed(1));
   // Who began to play sound alone has no pictures later, and hears on.
   const sees = (one) => shape.video > 0 && !(shape.alone && one === early);
-  const begins = (one) => (sees(one) ? one.first : one.began);
+  // Where there is only sound, WebRTC's element moves no time.
+  const hearsBy = (one) => (isRtc ? (one.sound ? 0 : undefined) : one.began);
+  const begins = (one) => (sees(one) ? one.first : hearsBy(one));
   const watched = END - COME.early - (begins(early) ?? 0);
   const rate = Math.round(((early.frames ?? 0) * 1_000) / watched);
+  // WebRTC needs no black before pictures come.
+  const blackFor = (one) => (isRtc && shape.isBlackFirst && one === early ? CHANGE - COME.early : 0);
   const bound = FIRST[by] ?? FIRST.other;
   const [letter, limit] = Object.entries(LIMITS).find(([, limit]) => limit.player === player) ?? ['', {}];
   // What does not move, and pictures that do not come while the time moves on.
   const between = shape.video ? 1_000 / Math.min(shape.video, shape.fewest ?? shape.video) : 0;
   const opens = ({ first, parted }) => (parted - first < 100 ? (limit.opens ?? 0) : 0);
-  const pauses = (one) => [one.longest ?? 0, one.still ?? 0, (one.apart ?? 0) - between - opens(one)];
+  const stood = (one) => (isRtc && !sees(one) ? [] : [one.longest ?? 0, one.still ?? 0]);
+  const pauses = (one) => [...stood(one), (one.apart ?? 0) - between - opens(one)];
   const longest = Math.max(...[early, late].flatMap(pauses));
   const still = name === 'comes back' ? 1_000 + STILL : STILL;
   const failed = [...new Set([early, late].flatMap((one) => one.failed ?? []))];
+  const isRefused = isRtc && shape.refusedByRtc && failed.length > 0;
   const few = sees(early) && rate < 0.7 * shape.video;
   const other = [early, late].find((one) => sees(one) && one.size !== undefined && !isSize(shape, one.size));
-  const isLate = (bound) => [early, late].some((one) => !(begins(one) <= bound));
+  const isLate = (bound) => [early, late].some((one) => !(begins(one) <= bound + blackFor(one)));
   const tooLate = isLate(Math.max(bound, limit.first ?? 0));
   const stands = longest > Math.max(still, limit.stands ?? 0);
   const isExcused = (!tooLate && isLate(bound)) || (!stands && longest > still);
   const deaf = hears && (!early.sound || !late.sound);
+  if (isRefused) return { isWrong: false, letter: 'e', text: 'refused (e)' };
   const isWrong = tooLate || few || other || stands || deaf || failed.length > 0;
   const words = [
     isWrong ? '!' : '',

@@ -1,6 +1,6 @@
 // Players that are programs, and what they write of what they decoded.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 
 const running = new Set();
 process.on('exit', () => {
@@ -12,6 +12,11 @@ export function start(program, args, options = {}) {
   running.add(child);
   child.once('exit', () => running.delete(child));
   return child;
+}
+
+/** Whether a program can be run here. */
+export function isThere(program) {
+  return program !== undefined && !spawnSync(program, ['--version'], { stdio: 'ignore' }).error;
 }
 
 /** Times of what comes: the first, and the longest pause after it. `at`: the time of the stream that it belongs to, in seconds, where
@@ -49,87 +54,62 @@ function figures(stream, key, take) {
   });
 }
 
-/** Plays with ffmpeg, as fast as it gets it: the time and the brightness of each picture, and of each piece of sound how loud the tone of
- *  440 Hz is in it. All goes to one output, which may lack one of them. */
-export function ffmpeg(program) {
-  return (url) => {
-    const bright = 'lavfi.signalstats.YAVG';
-    const loud = 'lavfi.astats.Overall.RMS_level';
-    const print = (key, pipe) => `print:key=${key}:file='pipe\\:${pipe}':direct=1`;
-    const child = start(
-      program,
-      [
-        ...['-nostdin', '-v', 'error', '-analyzeduration', '500000', '-i', url],
-        ...[
-          '-map',
-          '0:v:0?',
-          '-vf',
-          `scale=16:16,signalstats,metadata=${print(bright, 1)}`,
-          '-fps_mode',
-          'passthrough',
-        ],
-        ...['-map', '0:a:0?', '-af'],
-        `aresample=8000,bandpass=f=440:width_type=h:w=60,astats=metadata=1:reset=1,ametadata=${print(loud, 3)}`,
-        ...['-f', 'null', '-'],
-      ],
-      { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] },
-    );
-    const pictures = pulse();
-    const sound = pulse();
-    let levels = [];
-    let said = '';
-    figures(child.stdout, bright, (at) => pictures.beat(1, at));
-    child.stderr.on('data', (text) => {
-      said = (said + text).slice(-400);
-    });
-    figures(child.stdio[3], loud, (at, level) => {
-      sound.beat(1, at);
-      levels = [...levels.slice(-20), level];
-    });
-    return {
-      stop() {
-        const main = pictures.frames ? pictures : sound;
-        child.kill('SIGKILL');
-        return {
-          first: pictures.first,
-          began: main.first,
-          longest: Math.max(main.longest, sound.longest),
-          stood: (main.longest > sound.longest ? main : sound).stood,
-          still: main.still(),
-          frames: pictures.frames,
-          sound: levels.filter((level) => level > -40).length > 10,
-          failed: child.exitCode ? [said.split('\n').filter(Boolean).pop() ?? `exit ${child.exitCode}`] : [],
-        };
-      },
-    };
+const BRIGHT = 'lavfi.signalstats.YAVG';
+const LOUD = 'lavfi.astats.Overall.RMS_level';
+const print = (key, pipe) => `print:key=${key}:file='pipe\\:${pipe}':direct=1`;
+/** Filters that tell the time and the brightness of each picture, and of each piece of sound how loud the tone of 440 Hz is in it. */
+const PICTURES = `scale=16:16,signalstats,metadata=${print(BRIGHT, 1)}`;
+const SOUND = `aresample=8000,bandpass=f=440:width_type=h:w=60,astats=metadata=1:reset=1,ametadata=${print(LOUD, 3)}`;
+
+/** What a program's filters tell. `ahead`: it decodes as fast as it can, and what it is given has a time of its own. */
+function filtered(child, { ahead }) {
+  const pictures = pulse();
+  const sound = pulse();
+  let levels = [];
+  let said = '';
+  figures(child.stdout, BRIGHT, (at) => pictures.beat(1, ahead ? at : undefined));
+  child.stderr.on('data', (text) => {
+    said = (said + text).slice(-400);
+  });
+  figures(child.stdio[3], LOUD, (at, level) => {
+    sound.beat(1, ahead ? at : undefined);
+    levels = [...levels.slice(-20), level];
+  });
+  return {
+    stop() {
+      const main = pictures.frames ? pictures : sound;
+      child.kill('SIGKILL');
+      return {
+        first: pictures.first,
+        began: main.first,
+        longest: Math.max(main.longest, sound.longest),
+        stood: (main.longest > sound.longest ? main : sound).stood,
+        still: main.still(),
+        frames: pictures.frames,
+        sound: levels.filter((level) => level > -40).length > 10,
+        failed: child.exitCode ? [said.split('\n').filter(Boolean).pop() ?? `exit ${child.exitCode}`] : [],
+      };
+    },
   };
 }
 
-/** Plays with mpv, which says where it is. */
+const PIPES = { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] };
+
+/** Plays with ffmpeg, as fast as it gets it. All goes to one output, which may lack one of the tracks. */
+export function ffmpeg(program) {
+  return (url) => {
+    const input = ['-nostdin', '-v', 'error', '-analyzeduration', '500000', '-i', url];
+    const pictures = ['-map', '0:v:0?', '-vf', PICTURES, '-fps_mode', 'passthrough'];
+    const sound = ['-map', '0:a:0?', '-af', SOUND];
+    return filtered(start(program, [...input, ...pictures, ...sound, '-f', 'null', '-'], PIPES), { ahead: true });
+  };
+}
+
+/** Plays with mpv, as its users watch what is live. */
 export function mpv(url) {
-  const status = ['=time-pos', 'estimated-frame-number', 'audio-params/samplerate']
-    .map((name) => `\${${name}}`)
-    .join(' ');
-  const args = ['--no-config', '--vo=null', '--ao=null', '--cache=no', `--term-status-msg=${status}\n`, url];
-  const child = start('mpv', args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const seen = pulse();
-  let [time, frames, sound] = [-1, 0, false];
-  const take = (text) => {
-    for (const [, at, frame, rate] of String(text).matchAll(/(-?[\d.]+) (\d*) (\d*)/g)) {
-      if (Number(at) > time) seen.beat(0);
-      [time, frames, sound] = [Math.max(time, Number(at)), Math.max(frames, Number(frame)), sound || Number(rate) > 0];
-    }
-  };
-  child.stdout.on('data', take);
-  child.stderr.on('data', take);
-  return {
-    stop() {
-      child.kill('SIGKILL');
-      const { first, longest } = seen;
-      const failed = child.exitCode ? [`exit ${child.exitCode}`] : [];
-      return { first: frames && first, began: first, longest, still: seen.still(), frames, sound, failed };
-    },
-  };
+  const quiet = ['--no-config', '--no-terminal', '--vo=null', '--ao=null', '--profile=low-latency'];
+  const filters = [`--vf=lavfi=[${PICTURES}]`, `--af=lavfi=[${SOUND}]`];
+  return filtered(start('mpv', [...quiet, ...filters, url], PIPES), { ahead: false });
 }
 
 /** Plays with VLC, which is asked for its counters. It refuses to be root. */

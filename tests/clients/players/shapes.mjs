@@ -136,20 +136,30 @@ export function shapes(ffmpeg9, { length, change }) {
   const tagged = { video: 15, sound: true, wide: 480 };
   return {
     plain,
-    'B-frames': { ...plain, push: push(`${H264.replace('-tune zerolatency', '')} -g 25 -bf 2`, AAC) },
+    'B-frames': {
+      ...plain,
+      refusedByRtc: true,
+      push: push(`${H264.replace('-tune zerolatency', '')} -g 25 -bf 2`, AAC),
+    },
     'sound only': { push: push(null, AAC), video: 0, sound: true },
     'pictures only': { ...plain, push: push(`${H264} -g 25`, null), sound: false },
     'late sound': { ...tagged, push: from((tag) => !isSound(tag) || tag.at >= change) },
     'sound stops': { ...tagged, push: from((tag) => !isSound(tag) || tag.at < change), sound: false },
     // Black until then: four pictures a second.
-    'late pictures': { ...tagged, push: from((tag) => !isPicture(tag) || tag.at >= change), video: 8, fewest: 4 },
+    'late pictures': {
+      ...tagged,
+      push: from((tag) => !isPicture(tag) || tag.at >= change),
+      video: 8,
+      fewest: 4,
+      isBlackFirst: true,
+    },
     // Nobody said that there would be any: who is there already hears on, and who comes then sees them.
     'sound then pictures': {
       ...tagged,
       push: sent(async () => unannounced(await both('480x270'), change)),
       alone: true,
     },
-    'camera off': { push: fromPage(change, turnsOn), video: 8, fewest: 4, sound: true, wide: 624 },
+    'camera off': { push: fromPage(change, turnsOn), video: 8, fewest: 4, sound: true, wide: 624, isBlackFirst: true },
     // How small they are in the end is the browser's business.
     'page shrinks': { push: fromPage(change, shrinks), video: 20, fewest: 20, sound: true, below: 640 },
     'SEI AUD empty units': { ...tagged, push: sent(async () => littered(await both('480x270'))) },

@@ -5,8 +5,11 @@
 //! configuration. Where two are missing Chromium 156 sees a gap, and stands still for good. A keyframe is not dropped there, and ends
 //! the player. Those two players never decode the last picture before a configuration; others do, and one that is counted as the
 //! picture before it ends them.
+//! xgplayer-flv 3.0 takes what the network gives it at a time for pictures of the last configuration in it: a keyframe of the one before
+//! ends it, other pictures are missing. So a configuration comes some time after them, and with what follows it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Form;
 use crate::codec::once_more::once_more;
@@ -14,6 +17,8 @@ use crate::frame::{Codec, Frame, Kind};
 
 /// How long after the picture before it one is shown that is there to be dropped, in microseconds.
 const STEP: i64 = 1_000;
+/// How long after them another configuration comes.
+pub(super) const PAUSE: Duration = Duration::from_millis(60);
 
 /// Gives the last picture once more, for that to be held back and dropped; behind a keyframe, twice.
 #[derive(Default)]
@@ -39,11 +44,11 @@ impl Parting {
         }
     }
 
-    /// What goes before this configuration; nothing where it is that of before, or the first. `next`: when its first
-    /// picture is shown, if that is known.
-    pub fn before(&mut self, config: &Arc<Frame>, next: Option<i64>, form: Form) -> Vec<Frame> {
-        let Some(before) = self.config.replace(Arc::clone(config)) else { return Vec::new() };
-        let Some(picture) = self.leaning.take_if(|_| before.payload != config.payload) else { return Vec::new() };
+    /// What goes before this configuration, and then a [`PAUSE`]; `None` where it is that of before, or the first. `next`: when its
+    /// first picture is shown, if that is known.
+    pub fn before(&mut self, config: &Arc<Frame>, next: Option<i64>, form: Form) -> Option<Vec<Frame>> {
+        let before = self.config.replace(Arc::clone(config)).filter(|before| before.payload != config.payload)?;
+        let Some(picture) = self.leaning.take() else { return Some(Vec::new()) };
         let count = if self.is_key { 2 } else { 1 };
         let has_room = next.is_none_or(|next| next > self.last + count * STEP);
         let copy = |n: i64| {
@@ -58,6 +63,6 @@ impl Parting {
             };
             Some(Frame::video(picture.codec, self.last + n * STEP, picture.cts, false, payload))
         };
-        (1..=count).filter(|_| has_room).filter_map(copy).collect()
+        Some((1..=count).filter(|_| has_room).filter_map(copy).collect())
     }
 }

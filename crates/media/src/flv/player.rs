@@ -1,12 +1,14 @@
 //! One viewer: what it is promised, and how that is kept.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use tokio::time::{Sleep, sleep};
 
-use super::parting::Parting;
+use super::parting::{PAUSE, Parting};
 use super::{Form, burst, frame, header, in_old_numbers, write_in};
 use crate::black::{Patience, Placeholder};
 use crate::ended::Ended;
@@ -43,8 +45,17 @@ pub struct Player {
     held: Vec<Arc<Frame>>,
     patience: Patience,
     /// Blocks that wait for the one before them.
-    next: VecDeque<Bytes>,
+    next: VecDeque<Block>,
+    /// How long the next one waits.
+    pause: Option<Pin<Box<Sleep>>>,
     filled: Vec<Arc<Frame>>,
+}
+
+/// What is written at a time.
+enum Block {
+    Tags(Bytes),
+    /// Nothing for a while: what is before is read by itself.
+    Pause,
 }
 
 impl Player {
@@ -63,6 +74,7 @@ impl Player {
             held: Vec::new(),
             patience: Patience::default(),
             next: VecDeque::new(),
+            pause: None,
             filled: Vec::new(),
         }
     }
@@ -82,9 +94,21 @@ impl Player {
     /// is. `None` when the stream has ended. Shaped for `http_body::Body::poll_frame`: what viewers share is not copied.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
-            if let Some(block) = self.next.pop_front() {
-                self.reader.count_sent(block.len() as u64);
-                return Poll::Ready(Some(block));
+            if let Some(pause) = &mut self.pause {
+                std::task::ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            match self.next.pop_front() {
+                Some(Block::Tags(tags)) if tags.is_empty() => continue,
+                Some(Block::Tags(tags)) => {
+                    self.reader.count_sent(tags.len() as u64);
+                    return Poll::Ready(Some(tags));
+                }
+                Some(Block::Pause) => {
+                    self.pause = Some(Box::pin(sleep(PAUSE)));
+                    continue;
+                }
+                None => {}
             }
             match std::task::ready!(self.reader.poll_next(cx)) {
                 None if self.held.is_empty() => return Poll::Ready(None),
@@ -181,7 +205,7 @@ impl Player {
             if let Some(parting) = &mut self.parting {
                 self.filled.iter().chain((verdict == Verdict::Pass).then_some(f)).for_each(|f| parting.pass(f));
             }
-            if own.is_none() && self.filled.is_empty() && parting.is_empty() && verdict == Verdict::Pass {
+            if own.is_none() && self.filled.is_empty() && parting.is_none() && verdict == Verdict::Pass {
                 continue;
             }
             let out = own.get_or_insert_with(|| {
@@ -190,7 +214,11 @@ impl Player {
                 out
             });
             self.filled.drain(..).for_each(|f| write_in(form, out, &f, f.dts_since(span)));
-            parting.iter().for_each(|f| write_in(form, out, f, f.dts_since(span)));
+            if let Some(parting) = parting {
+                parting.iter().for_each(|f| write_in(form, out, f, f.dts_since(span)));
+                let before = out.split().freeze();
+                self.next.extend([Block::Tags(before), Block::Pause]);
+            }
             match verdict {
                 Verdict::Pass => write_in(form, out, f, f.dts_since(span)),
                 // Only a keyframe goes on from a still picture.
@@ -200,21 +228,16 @@ impl Player {
         }
         match own {
             None if frames.is_empty() => {}
-            None => self.next.push_back(shared(frames, span)),
-            Some(out) if out.is_empty() => {}
-            Some(out) => self.next.push_back(out.freeze()),
+            None => self.next.push_back(Block::Tags(shared(frames, span))),
+            Some(out) => self.next.push_back(Block::Tags(out.freeze())),
         }
     }
 
     /// What goes before this frame where it is another configuration of pictures; `frames`: those from there on.
-    fn part(&mut self, config: &Arc<Frame>, frames: &[Arc<Frame>]) -> Vec<Frame> {
-        match &mut self.parting {
-            Some(parting) if config.kind == Kind::VideoConfig => {
-                let next = frames.iter().find(|f| f.kind == Kind::Video);
-                parting.before(config, next.map(|f| f.dts), self.form)
-            }
-            _ => Vec::new(),
-        }
+    fn part(&mut self, config: &Arc<Frame>, frames: &[Arc<Frame>]) -> Option<Vec<Frame>> {
+        let parting = self.parting.as_mut().filter(|_| config.kind == Kind::VideoConfig)?;
+        let next = frames.iter().find(|f| f.kind == Kind::Video);
+        parting.before(config, next.map(|f| f.dts), self.form)
     }
 
     /// Queues what goes before frames: the file header, once; the configurations of changed tracks, and of a track that was
@@ -245,15 +268,15 @@ impl Player {
         let video = tracks.video.filter(|_| promised.video);
         let audio = tracks.audio.filter(|_| promised.audio);
         self.filler.promise(audio.as_deref(), promised.video);
-        let parting = video.as_ref().map(|config| self.part(config, frames));
-        parting.iter().flatten().for_each(|f| write_in(self.form, &mut out, f, f.dts_since(span)));
+        if let Some(parting) = video.as_ref().and_then(|config| self.part(config, frames)) {
+            parting.iter().for_each(|f| write_in(self.form, &mut out, f, f.dts_since(span)));
+            self.next.extend([Block::Tags(out.split().freeze()), Block::Pause]);
+        }
         let timestamp = frames.first().map_or(0, |f| f.dts_since(span));
         for f in [&metadata, &video, &audio].into_iter().flatten().chain(&tracks.further) {
             write_in(self.form, &mut out, f, timestamp);
         }
-        if !out.is_empty() {
-            self.next.push_back(out.freeze());
-        }
+        self.next.push_back(Block::Tags(out.freeze()));
     }
 }
 

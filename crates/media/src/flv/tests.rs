@@ -237,6 +237,40 @@ async fn a_page_is_shown_the_last_picture_once_more_before_another_size() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_size_comes_to_a_page_with_nothing_before_it_that_is_read_with_it() {
+    let hub = Hub::new(Settings::default());
+    let publisher = stream(&hub);
+    let mut player = player(&hub, Pace::Audience).strictly(true);
+    let reading = tokio::spawn(async move {
+        let mut demuxer = Demuxer::default();
+        let mut blocks = Vec::new();
+        while let Some(block) = player.next().await {
+            let seen = frames(&mut demuxer, &block);
+            let is_of_pictures = |(kind, _): &(Kind, i64)| matches!(kind, Kind::Video | Kind::VideoConfig);
+            blocks.push((tokio::time::Instant::now(), seen.into_iter().filter(is_of_pictures).collect::<Vec<_>>()));
+        }
+        blocks
+    });
+    publisher.push(Frame::config(Codec::Av1, 0, Bytes::from_static(b"small"))).unwrap();
+    for at in (0..1_000).step_by(40) {
+        // What a keyframe is right before is the worst.
+        if at == 520 {
+            publisher.push(Frame::config(Codec::Av1, 0, Bytes::from_static(b"large one"))).unwrap();
+        }
+        let is_key = at == 0 || at == 480 || at == 520;
+        publisher.push(Frame::video(Codec::Av1, at * 1_000, 0, is_key, Bytes::from_static(b"obu"))).unwrap();
+        tokio::time::sleep(Duration::from_millis(if at == 480 { 0 } else { 40 })).await;
+    }
+    publisher.finish(Ended::Finished);
+    let blocks = reading.await.unwrap();
+    let config = blocks.iter().rposition(|(_, seen)| seen.iter().any(|one| one.0 == Kind::VideoConfig)).unwrap();
+    let (read, seen) = &blocks[config];
+    assert_eq!(seen[0].0, Kind::VideoConfig);
+    let (before, _) = blocks[..config].iter().rfind(|(_, seen)| !seen.is_empty()).unwrap();
+    assert!(*read - *before >= Duration::from_millis(60), "{:?}", *read - *before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_track_that_was_not_promised_comes_to_programs_and_not_to_players_in_browsers() {
     for strict in [true, false] {
         let hub = Hub::new(Settings::default());

@@ -1,6 +1,7 @@
 //! Which named changes were made to a room of late, as a value.
 
 use serde::{Deserialize, Serialize};
+use thin_vec::ThinVec;
 
 /// Names that a room remembers.
 pub const REMEMBERED: usize = 64;
@@ -8,12 +9,12 @@ pub const REMEMBERED: usize = 64;
 /// The newest named changes of a room, oldest first; most rooms have none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Done(pub(crate) Box<[u64]>);
+pub struct Done(pub(crate) ThinVec<u64>);
 
 impl Done {
     /// Whether there are none.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 

@@ -1,6 +1,7 @@
 //! The custom fields of a room as a value: small named values that the app sets and counts (likes, scores).
 
 use serde::{Deserialize, Serialize};
+use thin_vec::ThinVec;
 
 use crate::refusal::Refusal;
 use crate::rules::{MAX_CUSTOM, MAX_CUSTOM_FIELDS, MAX_FIELD_VALUE};
@@ -65,12 +66,12 @@ pub enum Operation {
 
 /// The fields in order of their first setting.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Custom(Vec<(Box<str>, Value)>);
+pub struct Custom(ThinVec<(Box<str>, Value)>);
 
 impl Custom {
     /// Whether none was ever set.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 

@@ -2,6 +2,7 @@
 //! The chat group enforces it; this only remembers.
 
 use serde::{Deserialize, Serialize};
+use thin_vec::ThinVec;
 
 use crate::chat::MAX_SANCTIONS;
 use crate::id::UserId;
@@ -20,12 +21,12 @@ pub enum Sanction {
 /// The sanctions of a room; most rooms have none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Sanctions(Box<[(Sanction, UserId, Millis)]>);
+pub struct Sanctions(ThinVec<(Sanction, UserId, Millis)>);
 
 impl Sanctions {
     /// Whether there are none.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -37,7 +38,7 @@ impl Sanctions {
     /// Keeps a sanction until then, in place of an older one; a time that is past lifts it. Of too many the one that ends
     /// first is forgotten.
     pub(crate) fn set(&mut self, now: Millis, sanction: Sanction, user: &UserId, until: Millis) {
-        let mut all = std::mem::take(&mut self.0).into_vec();
+        let all = &mut self.0;
         all.retain(|(what, whom, until)| *until > now && (*what, whom) != (sanction, user));
         if until > now {
             all.push((sanction, user.clone(), until));
@@ -46,6 +47,6 @@ impl Sanctions {
             let first = all.iter().enumerate().min_by_key(|(_, (.., until))| *until).map(|(at, _)| at);
             first.map(|at| all.remove(at));
         }
-        self.0 = all.into_boxed_slice();
+        all.shrink_to_fit();
     }
 }

@@ -264,7 +264,11 @@ impl Chatter {
                 pages.broken("chat outlives the process", why);
             }
             if now.gap && !pages.rot && sure {
-                pages.broken("chat: no gaps, one order", format!("{} is told of a gap in {id}", self.id));
+                let why = format!(
+                    "{} has {} of {id} and is told of a gap: the first that is kept is {}, the last {}",
+                    self.id, before.since.seq, now.first, now.last
+                );
+                pages.broken("chat: no gaps, one order", why);
             }
             if !now.anew && now.last < before.since.seq && sure {
                 let why = format!("{} has {} of {id}, and the last is {}", self.id, before.since.seq, now.last);

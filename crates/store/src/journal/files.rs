@@ -61,6 +61,8 @@ pub trait Disk: Send + Sync {
     fn make(&self, path: &Path) -> io::Result<Box<dyn Sheet>>;
     /// Cuts what follows the first `length` bytes of a file off, durably.
     fn cut(&self, path: &Path, length: u64) -> io::Result<()>;
+    /// Returns when what a file has survives a loss of power.
+    fn sync(&self, path: &Path) -> io::Result<()>;
     /// Gives a file another name, in place of what has it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -129,6 +131,10 @@ impl Disk for OnDisk {
         let file = File::options().write(true).open(path)?;
         file.set_len(length)?;
         file.sync_all()
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

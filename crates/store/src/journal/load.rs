@@ -92,6 +92,10 @@ pub fn load(dir: &Dir, now: Millis, put: Put<'_>) -> io::Result<Loaded> {
     let mut segments = Vec::new();
     for first in segments_from(dir, from)? {
         let bytes = dir.disk().read(&dir.segment(first))?;
+        if bytes.is_empty() && !is_out(Mend::EmptyFilesGo) {
+            remove_empty(dir, first);
+            continue;
+        }
         let mut damage = Vec::new();
         let before = last;
         changes(&bytes, before, &mut damage, |record| {
@@ -108,6 +112,9 @@ pub fn load(dir: &Dir, now: Millis, put: Put<'_>) -> io::Result<Loaded> {
             last = last.max(first);
         }
     }
+    if !is_out(Mend::ReadIsDurable) {
+        make_durable(dir, &segments);
+    }
     let mut rooms = Rooms::new(put);
     for (first, before) in segments.into_iter().rev() {
         rooms.segment(&dir.disk().read(&dir.segment(first))?, before);
@@ -123,6 +130,23 @@ pub fn load(dir: &Dir, now: Millis, put: Put<'_>) -> io::Result<Loaded> {
     }
     let snapshot = dir.about(&dir.snapshot())?.map_or(0, |about| about.length);
     Ok(Loaded { next: last + 1, snapshot, unsaved, ..loaded })
+}
+
+/// Removes a segment of a process that ended before anything was in it. The one that is begun now may have a lower number and grow past its
+/// name: who reads on from there would look for changes in the empty one.
+fn remove_empty(dir: &Dir, first: u64) {
+    if let Err(error) = dir.disk().remove(&dir.segment(first)) {
+        tracing::warn!(%error, segment = first, "an empty file of the journal cannot be removed");
+    }
+}
+
+/// Has what was read on the disk before anybody is told of it. A process that was killed may have left frames that the kernel alone has:
+/// power that fails later would take them, and leave those that lean on them.
+fn make_durable(dir: &Dir, segments: &[(u64, u64)]) {
+    let synced = segments.iter().try_for_each(|(first, _)| dir.disk().sync(&dir.segment(*first)));
+    if let Err(error) = synced.and_then(|()| dir.sync()) {
+        tracing::warn!(%error, "what the journal holds may not survive a loss of power: the disk does not say that it has it");
+    }
 }
 
 /// The segments with frames from this number on, each by the number that it begins with. What the snapshot holds need not be

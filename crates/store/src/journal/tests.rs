@@ -10,6 +10,7 @@ use room::pushers::{NewPusher, NewRoom, add_pusher, create_room, delete_pusher};
 use room::{LeaveReason, Refusal, StreamId};
 use tokio::sync::mpsc;
 
+use super::files::About;
 use super::*;
 use crate::History;
 use crate::{ChatEntry, ChatRecord, KeptGroup};
@@ -264,6 +265,22 @@ async fn damage_that_comes_later_costs_readers_only_what_stands_in_it() {
 }
 
 #[tokio::test]
+async fn an_empty_file_of_a_process_that_was_killed_hides_nothing_from_readers() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _events) = open(dir.path());
+    enter(&store, 1, "alice", Millis(0)).await.unwrap();
+    drop(store);
+    // It had begun a file, and what it had queued before was lost with it.
+    fs::write(dir.path().join(format!("{:020}.log", 4)), b"").unwrap();
+    let (store, _events) = open(dir.path());
+    for n in 2..8 {
+        enter(&store, n, "alice", Millis(0)).await.unwrap();
+    }
+    let told = store.after(0, "5", 100).await.unwrap();
+    assert_eq!(told.iter().map(|entry| &*entry.place).collect::<Vec<_>>(), ["6", "7"]);
+}
+
+#[tokio::test]
 async fn of_a_commit_of_a_later_version_readers_get_what_is_understood() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _events) = open(dir.path());
@@ -434,6 +451,9 @@ impl<F: Fn(&Path) -> io::Result<Box<dyn Sheet>> + Send + Sync> Disk for Instead<
     }
     fn cut(&self, path: &Path, length: u64) -> io::Result<()> {
         OnDisk.cut(path, length)
+    }
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        OnDisk.sync(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         OnDisk.rename(from, to)

@@ -1,8 +1,8 @@
 //! Filling an empty store with rooms that were kept elsewhere. Each goes to its shard at once; what is sorted is sorted once, at
 //! the end: a million rooms that come in no order cost more in sorted sets than in reading them.
 
-use parking_lot::Mutex;
-use room::{Kind, Millis, Room, RoomId, sweep};
+use parking_lot::RwLock;
+use room::{Kind, Room, sweep};
 
 use super::{Memory, Slot, shape};
 use crate::counts::counted;
@@ -10,55 +10,47 @@ use crate::deadlines::Deadlines;
 use crate::listing::Listing;
 
 /// A store that is being filled. Several threads may put rooms in.
-pub struct Filling {
-    memory: Memory,
-    unsorted: Mutex<Unsorted>,
-}
-
-#[derive(Default)]
-struct Unsorted {
-    listed: [Vec<(Millis, RoomId)>; Kind::ALL.len()],
-    due: Vec<(Millis, RoomId)>,
-}
+pub struct Filling(Memory);
 
 impl Filling {
     /// Begins with an empty store.
     pub fn of(memory: Memory) -> Self {
-        Self { memory, unsorted: Mutex::default() }
+        Self(memory)
     }
 
     /// Puts rooms in, no two of which have the same id.
     pub fn put(&self, rooms: Vec<Room>) {
-        let mut seen = Vec::with_capacity(rooms.len());
+        let Self(memory) = self;
         for mut room in rooms {
             room.compact();
             let id = room.id.clone();
-            let indexed = sweep::deadline(&room, &self.memory.rules);
-            self.memory.running.change(None, counted(Some(&room)));
-            seen.push((shape(&room), indexed, id.clone()));
+            let key = memory.shards.key(&id);
+            let indexed = sweep::deadline(&room, &memory.rules);
+            memory.running.change(None, counted(Some(&room)));
             let slot = Box::new(Slot { room: Some(room), audience: None, indexed });
-            let gave_way = self.memory.shard(&id).write().insert(id, slot);
-            debug_assert!(gave_way.is_none(), "each id is there once");
-        }
-        let mut unsorted = self.unsorted.lock();
-        for ((is_listed, kind, created), indexed, id) in seen {
-            if is_listed && let Some(listed) = unsorted.listed.get_mut(Memory::place(kind)) {
-                listed.push((created, id.clone()));
-            }
-            unsorted.due.push((indexed, id));
+            memory.shards.insert(&mut memory.shards.of(key).write(), key, slot);
         }
     }
 
     /// The store with all of them.
     pub fn end(self) -> Memory {
-        let Self { mut memory, unsorted } = self;
-        let Unsorted { listed, due } = unsorted.into_inner();
-        *memory.count.get_mut() = due.len();
-        for (listing, listed) in memory.listings.iter_mut().zip(listed) {
-            *listing.get_mut() = Listing::of(listed);
+        let Self(memory) = self;
+        let count = memory.shards.iter().map(|shard| shard.read().len()).sum();
+        let mut due = Vec::with_capacity(count);
+        let mut listed = Kind::ALL.map(|_| Vec::new());
+        for shard in memory.shards.iter() {
+            for slot in shard.read().slots() {
+                let Some(room) = &slot.room else { continue };
+                let (is_listed, kind, created) = shape(room);
+                if is_listed && let Some(listed) = listed.get_mut(Memory::place(kind)) {
+                    listed.push((created, room.id.clone()));
+                }
+                due.push((slot.indexed, room.id.clone()));
+            }
         }
-        memory.deadlines = Deadlines::of(due);
-        memory
+        let listings = listed.map(|listed| RwLock::new(Listing::of(listed)));
+        let deadlines = Deadlines::of(due);
+        Memory { deadlines, listings, count: count.into(), ..memory }
     }
 }
 
@@ -68,7 +60,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use room::pushers::{self, NewPusher};
-    use room::{Rules, StreamId, UserId};
+    use room::{Millis, RoomId, Rules, StreamId, UserId};
 
     use super::*;
     use crate::Store;
