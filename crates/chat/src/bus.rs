@@ -142,6 +142,12 @@ impl Bus {
         self.partitions.len()
     }
 
+    /// Whether a sanction in this group can be said now.
+    #[must_use]
+    pub fn takes_sanctions(&self, group: &room::RoomId) -> bool {
+        self.partitions[self.partition(group.as_str())].takes_sanctions()
+    }
+
     /// Says something. `known` is the newest message of its group that this node knows.
     pub fn send(&self, op: Op, known: Known) -> Sending {
         self.send_noted(op, known, None)

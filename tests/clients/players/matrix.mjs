@@ -165,7 +165,8 @@ async function round(shape, name, players) {
   return all;
 }
 
-const all = shapes(ffmpeg9, { length: LENGTH, change: CHANGE });
+// Published for longer than they are watched: hearing takes a while at the end, and a beginning is not at once there.
+const all = shapes(ffmpeg9, { length: LENGTH + 2, change: CHANGE });
 const groups = values.quick ? QUICK : ALL.map((players) => ({ players, shapes: Object.keys(all) }));
 const isWanted = (text, name) => !text || text.split(',').includes(name);
 const named = Object.keys(all).filter((name) => isWanted(values.shapes, name));

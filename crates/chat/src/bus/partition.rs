@@ -10,6 +10,8 @@ use super::{Known, Number, Op, Unsaid};
 
 /// Bytes that wait at most.
 const MOST: usize = 8 << 20;
+/// And of sanctions so many more: a node that is too busy for messages still puts out who disturbs.
+const MOST_OF_SANCTIONS: usize = 256 << 10;
 /// Things said at once.
 const BATCH: usize = 64;
 /// Sanctions that are remembered until they are heard. Where an older one is forgotten, one before it is taken when it is heard, and
@@ -71,7 +73,8 @@ impl Partition {
         let note = note.map(|(before, after)| (Arc::from(before), after));
         let mut state = self.state.lock();
         let line = Line { nonce: 0, op: Arc::new(op), text, known, note };
-        while state.bytes + line.bytes() > MOST {
+        let most = if line.op.is_sanction() { MOST + MOST_OF_SANCTIONS } else { MOST };
+        while state.bytes + line.bytes() > most {
             // While Redis is unavailable no caller waits for what is oldest: it was said at this node and stays here.
             if !state.adrift || answer.is_none() {
                 return None;
@@ -97,6 +100,13 @@ impl Partition {
         drop(state);
         self.wake.notify_one();
         Some((nonce, adrift))
+    }
+
+    /// Whether a sanction will be taken: whoever asks carries it out here first. Of the room for sanctions half is left for those who
+    /// asked at the same time.
+    pub fn takes_sanctions(&self) -> bool {
+        let state = self.state.lock();
+        state.adrift || state.bytes < MOST + MOST_OF_SANCTIONS / 2
     }
 
     /// What is to be said next.

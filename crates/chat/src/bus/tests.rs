@@ -36,6 +36,24 @@ fn kick(n: usize) -> Op {
     Op::Kick { group: RoomId::parse("r").unwrap(), user: UserId::parse(&format!("user{n}")).unwrap() }
 }
 
+#[tokio::test]
+async fn there_is_room_for_sanctions_where_too_many_messages_wait() {
+    let bus = Bus::new(Target::parse("redis://127.0.0.1:1").unwrap(), None);
+    let group = RoomId::parse("r").unwrap();
+    let user = UserId::parse("user").unwrap();
+    let mute = || Op::Mute { group: group.clone(), user: user.clone(), until: room::Millis(9) };
+    let takes = |op| !matches!(bus.send(op, Known::default()), Sending::Full);
+    while takes(kick(1)) {}
+    let mut muted = 0;
+    while bus.takes_sanctions(&group) {
+        assert!(takes(mute()));
+        muted += 1;
+    }
+    assert!(muted > 1_000, "{muted}");
+    assert!(takes(mute()), "who asked at the same time has room");
+    assert!(!takes(kick(1)));
+}
+
 async fn node(redis: &RedisServer) -> (Arc<Bus>, Arc<Notes>) {
     let bus = Arc::new(Bus::new(Target::parse(&redis.url(0)).unwrap(), None));
     let notes = Arc::new(Notes::default());

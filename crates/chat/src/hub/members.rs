@@ -338,17 +338,17 @@ impl Hub {
     /// Lets a user send nothing for so long; 0 lifts it.
     ///
     /// # Errors
-    /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`].
+    /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`], [`Refusal::Overloaded`].
     pub fn mute(&self, id: &RoomId, user: &UserId, ms: u64) -> Result<Passed, Refusal> {
         let until = self.until(ms);
-        let here = self.groups.with(id, |group| group.mute(self.now(), user, until));
-        self.and_everywhere(here, until, || Op::Mute { group: id.clone(), user: user.clone(), until })
+        let here = || self.groups.with(id, |group| group.mute(self.now(), user, until));
+        self.everywhere(id, until, here, || Op::Mute { group: id.clone(), user: user.clone(), until })
     }
 
     /// Keeps a user out for so long and puts it out if it is in; 0 lifts it.
     ///
     /// # Errors
-    /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`].
+    /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`], [`Refusal::Overloaded`].
     pub fn ban(&self, id: &RoomId, user: &UserId, ms: u64) -> Result<Passed, Refusal> {
         let until = self.until(ms);
         self.keep_out(id, user, until, false)
@@ -357,14 +357,14 @@ impl Hub {
     /// Puts a user out, who may come back after so long and is told that it was kicked.
     ///
     /// # Errors
-    /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`].
+    /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`], [`Refusal::Overloaded`].
     pub fn kick_for(&self, id: &RoomId, user: &UserId, ms: u64) -> Result<Passed, Refusal> {
         self.keep_out(id, user, self.until(ms), true)
     }
 
     fn keep_out(&self, id: &RoomId, user: &UserId, until: Millis, kick: bool) -> Result<Passed, Refusal> {
-        let here = self.keep_out_here(id, user, until, kick);
-        self.and_everywhere(here, until, || Op::Ban { group: id.clone(), user: user.clone(), until, kick })
+        let here = || self.keep_out_here(id, user, until, kick);
+        self.everywhere(id, until, here, || Op::Ban { group: id.clone(), user: user.clone(), until, kick })
     }
 
     pub(super) fn keep_out_here(&self, id: &RoomId, user: &UserId, until: Millis, kick: bool) -> Result<(), Refusal> {

@@ -129,15 +129,19 @@ impl Hub {
         Ok(())
     }
 
-    /// The same for a sanction until then, which others must not miss.
-    pub(super) fn and_everywhere(
+    /// The same for a sanction until then, which others must not miss: nothing is done here that cannot be passed on.
+    pub(super) fn everywhere(
         &self,
-        here: Result<(), Refusal>,
+        group: &RoomId,
         until: Millis,
+        here: impl FnOnce() -> Result<(), Refusal>,
         op: impl FnOnce() -> Op,
     ) -> Result<Passed, Refusal> {
-        let Some(nodes) = &self.nodes else { return here.map(|()| Passed { until, taken: None }) };
-        if let Err(refusal) = here
+        let Some(nodes) = &self.nodes else { return here().map(|()| Passed { until, taken: None }) };
+        if !nodes.bus.takes_sanctions(group) {
+            return Err(Refusal::Overloaded);
+        }
+        if let Err(refusal) = here()
             && !matches!(refusal, Refusal::NoGroup | Refusal::NotMember)
         {
             return Err(refusal);
