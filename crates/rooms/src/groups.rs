@@ -102,7 +102,12 @@ pub async fn sanction(
     }
     if early {
         // One that was made meanwhile may have been too early to know what the room keeps, and too late to hear this.
-        passed = with_group(hub, rooms, group, step).await?.0;
+        match with_group(hub, rooms, group, step).await {
+            Ok((again, _)) => passed = again,
+            // It holds, and is kept.
+            Err(Refusal::Overloaded) => {}
+            Err(why) => return Err(why.into()),
+        }
     }
     passed.everywhere().await;
     Ok(())

@@ -231,7 +231,7 @@ impl Moderation {
             // The chat first: it tells the client why, before the room's news tells it that it is out. A room whose chat is
             // elsewhere, or that is not there yet, has no group here.
             let ms = if ban.lifts() { 0 } else { ban.until.since(self.clock.now()).max(1) };
-            let _ = if ban.kick { self.chat.kick_for(room, user, ms) } else { self.chat.ban(room, user, ms) };
+            self.chat.follow_ban(room, user, ms, ban.kick);
         }
         if ban.lifts() {
             return;

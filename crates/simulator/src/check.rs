@@ -104,6 +104,10 @@ fn groups(process: &Process) {
 
 /// A room's group has no owner, whoever made it before.
 pub fn owners(process: &Process) {
+    // While the disk is away a room may have ended for the process and not for the record.
+    if process.world().is_troubled() {
+        return;
+    }
     for id in process.hub.ids() {
         let Ok(Some(owner)) = process.hub.owner(&id) else { continue };
         process.world().book.with(|pages| {
@@ -155,9 +159,9 @@ pub async fn healed(process: &Arc<Process>) {
     loaded(process).await;
     let mut groups = Vec::new();
     for id in process.hub.ids() {
-        // Who is in one keeps it.
-        let is_empty = process.hub.show(&id).is_ok_and(|shown| shown.users == 0);
-        if is_empty && !process.rooms.exists(&id).await {
+        // Who is in one keeps it; of several nodes none is left that says so of others.
+        let is_used = !process.is_shared() && process.hub.show(&id).is_ok_and(|shown| shown.users > 0);
+        if !is_used && !process.rooms.exists(&id).await {
             groups.push(id);
         }
     }

@@ -133,10 +133,11 @@ async fn happen(world: &Arc<World>, Fault { what, .. }: Fault) {
         }
         What::Stop { down } => again(world, 0, down, Process::stop).await,
         What::Rot => {
-            if world.book.with(|pages| std::mem::replace(&mut pages.rotten, 1)) > 0 {
+            if world.book.with(|pages| pages.rotten) > 0 {
                 return;
             }
             again(world, 0, 500, |process| async move {
+                process.world().book.with(|pages| pages.rotten = 1);
                 process.kill(false, 0).await;
                 let rotten = process.world().disk.rot();
                 process.world().book.with(|pages| {

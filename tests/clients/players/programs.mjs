@@ -105,9 +105,16 @@ export function ffmpeg(program) {
   };
 }
 
-/** Plays with mpv, as its users watch what is live. */
+/** Plays with mpv. Its profile `low-latency` has `nobuffer`, which throws the first keyframe away. */
 export function mpv(url) {
-  const quiet = ['--no-config', '--no-terminal', '--vo=null', '--ao=null', '--profile=low-latency'];
+  const quiet = [
+    '--no-config',
+    '--no-terminal',
+    '--vo=null',
+    '--ao=null',
+    '--cache=no',
+    '--demuxer-lavf-analyzeduration=0.5',
+  ];
   const filters = [`--vf=lavfi=[${PICTURES}]`, `--af=lavfi=[${SOUND}]`];
   return filtered(start('mpv', [...quiet, ...filters, url], PIPES), { ahead: false });
 }

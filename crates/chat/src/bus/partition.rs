@@ -10,7 +10,7 @@ use super::{Known, Number, Op, Unsaid};
 
 /// Bytes that wait at most.
 const MOST: usize = 8 << 20;
-/// And of sanctions so many more: a node that is too busy for messages still puts out who disturbs.
+/// And of sanctions so many more: a node that is too busy for messages still mutes and bans who disturbs.
 const MOST_OF_SANCTIONS: usize = 256 << 10;
 /// Things said at once.
 const BATCH: usize = 64;

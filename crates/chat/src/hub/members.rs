@@ -367,6 +367,13 @@ impl Hub {
         self.everywhere(id, until, here, || Op::Ban { group: id.clone(), user: user.clone(), until, kick })
     }
 
+    /// Carries out a ban, or its end, whether or not it can be passed on now: all nodes follow bans by themselves.
+    pub fn follow_ban(&self, id: &RoomId, user: &UserId, ms: u64, kick: bool) {
+        let until = self.until(ms);
+        let here = self.keep_out_here(id, user, until, kick);
+        let _ = self.and_elsewhere(here, || Op::Ban { group: id.clone(), user: user.clone(), until, kick });
+    }
+
     pub(super) fn keep_out_here(&self, id: &RoomId, user: &UserId, until: Millis, kick: bool) -> Result<(), Refusal> {
         self.groups.with(id, |group| {
             let now = self.now();

@@ -1,4 +1,4 @@
-//! What players in browsers are shown before pictures change their size or form. Knows no time but that of the frames.
+//! What players in browsers are shown before pictures change their size or form. Knows no time but that of the frames, save for how long a configuration waits.
 //!
 //! mpegts.js 1.8 and flv.js 1.6 hold back one or two pictures until the next come, and hand them on behind the configuration
 //! that came meanwhile: Media Source Extensions drop them there, as nothing that leans on another picture follows a
@@ -19,6 +19,8 @@ use crate::frame::{Codec, Frame, Kind};
 const STEP: i64 = 1_000;
 /// How long after them another configuration comes.
 pub(super) const PAUSE: Duration = Duration::from_millis(60);
+/// No more often than this: who watches a publisher that changes with every picture is not left behind.
+pub(super) const SELDOM: Duration = Duration::from_secs(1);
 
 /// Gives the last picture once more, for that to be held back and dropped; behind a keyframe, twice.
 #[derive(Default)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
-use super::parting::{PAUSE, Parting};
+use super::parting::{PAUSE, Parting, SELDOM};
 use super::{Form, burst, frame, header, in_old_numbers, write_in};
 use crate::black::{Patience, Placeholder};
 use crate::ended::Ended;
@@ -48,6 +48,8 @@ pub struct Player {
     next: VecDeque<Block>,
     /// How long the next one waits.
     pause: Option<Pin<Box<Sleep>>>,
+    /// When one waited last.
+    paused: Option<Instant>,
     filled: Vec<Arc<Frame>>,
 }
 
@@ -75,6 +77,7 @@ impl Player {
             patience: Patience::default(),
             next: VecDeque::new(),
             pause: None,
+            paused: None,
             filled: Vec::new(),
         }
     }
@@ -217,7 +220,7 @@ impl Player {
             if let Some(parting) = parting {
                 parting.iter().for_each(|f| write_in(form, out, f, f.dts_since(span)));
                 let before = out.split().freeze();
-                self.next.extend([Block::Tags(before), Block::Pause]);
+                self.part_from(before);
             }
             match verdict {
                 Verdict::Pass => write_in(form, out, f, f.dts_since(span)),
@@ -230,6 +233,15 @@ impl Player {
             None if frames.is_empty() => {}
             None => self.next.push_back(Block::Tags(shared(frames, span))),
             Some(out) => self.next.push_back(Block::Tags(out.freeze())),
+        }
+    }
+
+    /// Queues what is before another configuration, to be read by itself.
+    fn part_from(&mut self, before: Bytes) {
+        self.next.push_back(Block::Tags(before));
+        if self.paused.is_none_or(|at| at.elapsed() >= SELDOM) {
+            self.paused = Some(Instant::now());
+            self.next.push_back(Block::Pause);
         }
     }
 
@@ -270,7 +282,7 @@ impl Player {
         self.filler.promise(audio.as_deref(), promised.video);
         if let Some(parting) = video.as_ref().and_then(|config| self.part(config, frames)) {
             parting.iter().for_each(|f| write_in(self.form, &mut out, f, f.dts_since(span)));
-            self.next.extend([Block::Tags(out.split().freeze()), Block::Pause]);
+            self.part_from(out.split().freeze());
         }
         let timestamp = frames.first().map_or(0, |f| f.dts_since(span));
         for f in [&metadata, &video, &audio].into_iter().flatten().chain(&tracks.further) {

@@ -92,10 +92,6 @@ pub fn load(dir: &Dir, now: Millis, put: Put<'_>) -> io::Result<Loaded> {
     let mut segments = Vec::new();
     for first in segments_from(dir, from)? {
         let bytes = dir.disk().read(&dir.segment(first))?;
-        if bytes.is_empty() && !is_out(Mend::EmptyFilesGo) {
-            remove_empty(dir, first);
-            continue;
-        }
         let mut damage = Vec::new();
         let before = last;
         changes(&bytes, before, &mut damage, |record| {
@@ -105,12 +101,19 @@ pub fn load(dir: &Dir, now: Millis, put: Put<'_>) -> io::Result<Loaded> {
             last = record.number;
             read.take(record, now);
         });
-        segments.push((first, before));
         unsaved += bytes.len() as u64;
+        let is_bare = damage.iter().map(Range::len).sum::<usize>() == bytes.len();
         if !damage.is_empty() && !mend::segment(dir, first, &bytes, &damage) {
             // A new file never takes the place of one that could not be mended.
             last = last.max(first);
+        } else if is_bare && !is_out(Mend::EmptyFilesGo) {
+            if remove_empty(dir, first) {
+                continue;
+            }
+            // Then the next file has this name.
+            last = last.max(first.saturating_sub(1));
         }
+        segments.push((first, before));
     }
     if !is_out(Mend::ReadIsDurable) {
         make_durable(dir, &segments);
@@ -133,18 +136,22 @@ pub fn load(dir: &Dir, now: Millis, put: Put<'_>) -> io::Result<Loaded> {
 }
 
 /// Removes a segment of a process that ended before anything was in it. The one that is begun now may have a lower number and grow past its
-/// name: who reads on from there would look for changes in the empty one.
-fn remove_empty(dir: &Dir, first: u64) {
-    if let Err(error) = dir.disk().remove(&dir.segment(first)) {
+/// name: who reads on from there would look for changes in the empty one. Says whether it is gone.
+fn remove_empty(dir: &Dir, first: u64) -> bool {
+    let removed = dir.disk().remove(&dir.segment(first));
+    if let Err(error) = &removed {
         tracing::warn!(%error, segment = first, "an empty file of the journal cannot be removed");
     }
+    removed.is_ok()
 }
 
 /// Has what was read on the disk before anybody is told of it. A process that was killed may have left frames that the kernel alone has:
 /// power that fails later would take them, and leave those that lean on them.
 fn make_durable(dir: &Dir, segments: &[(u64, u64)]) {
-    let synced = segments.iter().try_for_each(|(first, _)| dir.disk().sync(&dir.segment(*first)));
-    if let Err(error) = synced.and_then(|()| dir.sync()) {
+    let files = segments.iter().map(|(first, _)| dir.disk().sync(&dir.segment(*first)));
+    // All are tried, whatever becomes of one.
+    let failed = files.chain(std::iter::once_with(|| dir.sync())).filter_map(Result::err);
+    if let Some(error) = failed.last() {
         tracing::warn!(%error, "what the journal holds may not survive a loss of power: the disk does not say that it has it");
     }
 }

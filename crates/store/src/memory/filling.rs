@@ -9,6 +9,14 @@ use crate::counts::counted;
 use crate::deadlines::Deadlines;
 use crate::listing::Listing;
 
+impl Memory {
+    fn each_slot(&self, mut see: impl FnMut(&Slot, &Room)) {
+        for shard in self.shards.iter() {
+            shard.read().slots().for_each(|slot| slot.room.iter().for_each(|room| see(slot, room)));
+        }
+    }
+}
+
 /// A store that is being filled. Several threads may put rooms in.
 pub struct Filling(Memory);
 
@@ -36,19 +44,17 @@ impl Filling {
     pub fn end(self) -> Memory {
         let Self(memory) = self;
         let count = memory.shards.iter().map(|shard| shard.read().len()).sum();
-        let mut due = Vec::with_capacity(count);
-        let mut listed = Kind::ALL.map(|_| Vec::new());
-        for shard in memory.shards.iter() {
-            for slot in shard.read().slots() {
-                let Some(room) = &slot.room else { continue };
-                let (is_listed, kind, created) = shape(room);
-                if is_listed && let Some(listed) = listed.get_mut(Memory::place(kind)) {
-                    listed.push((created, room.id.clone()));
-                }
-                due.push((slot.indexed, room.id.clone()));
+        // One after the other, and without growing: what they are made of is soon returned, and used again.
+        let mut listed = Kind::ALL.map(|_| Vec::with_capacity(count));
+        memory.each_slot(|_, room| {
+            let (is_listed, kind, created) = shape(room);
+            if is_listed && let Some(listed) = listed.get_mut(Memory::place(kind)) {
+                listed.push((created, room.id.clone()));
             }
-        }
+        });
         let listings = listed.map(|listed| RwLock::new(Listing::of(listed)));
+        let mut due = Vec::with_capacity(count);
+        memory.each_slot(|slot, room| due.push((slot.indexed, room.id.clone())));
         let deadlines = Deadlines::of(due);
         Memory { deadlines, listings, count: count.into(), ..memory }
     }
