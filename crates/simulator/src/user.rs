@@ -401,6 +401,13 @@ async fn ban(world: &Arc<World>, dice: &mut Dice, who: &UserId, of: Option<&Room
     let user = who.clone();
     let room = of.cloned();
     let first = seconds.map(|seconds| world.wall().plus(seconds * 1_000));
+    // From when it is asked for until the answer, and for good if that never comes, it may hold in place of an older one.
+    let before = world.book.with(|pages| {
+        let ban = pages.banned.get_mut(&(who.clone(), of.cloned()))?;
+        let before = *ban;
+        ban.until = first.map_or(ban.until, |first| ban.until.min(first));
+        Some(before)
+    });
     let banned = world.ask(dice, move |process| async move {
         let out = Out { user: &user, room: room.as_ref(), seconds, reason: "", kick: false };
         let banned = process.moderation.put_out(out).await;
@@ -413,11 +420,9 @@ async fn ban(world: &Arc<World>, dice: &mut Dice, who: &UserId, of: Option<&Room
             let ban = Banned { until, since: Instant::now() };
             pages.banned.insert((who.clone(), of.cloned()), ban);
         }
-        // Nobody knows whether it holds in place of an older one.
-        if matches!(banned, None | Some(Err(Code::Unknown)))
-            && let (Some(ban), Some(first)) = (pages.banned.get_mut(&(who.clone(), of.cloned())), first)
-        {
-            ban.until = ban.until.min(first);
+        let is_refused = matches!(&banned, Some(Err(code)) if *code != Code::Unknown);
+        if let Some(ban) = pages.banned.get_mut(&(who.clone(), of.cloned())).filter(|_| is_refused) {
+            *ban = before.unwrap_or(*ban);
         }
     });
     // Where the answer is lost the ban may hold all the same.

@@ -122,7 +122,7 @@ const LIMITS = {
     first: 8_000,
     stands: 20_000,
     few: true,
-    why: 'VLC 3.0.24 reads a playlist again after EXT-X-TARGETDURATION, and of its initialisation segments the first alone: it ends where pictures change',
+    why: 'VLC 3.0.24 reads a playlist again after EXT-X-TARGETDURATION, and ends at EXT-X-DISCONTINUITY, where pictures change: it gives its new reader of MP4 no initialisation segment',
   },
 };
 
