@@ -150,8 +150,8 @@ fn remove_empty(dir: &Dir, first: u64) -> bool {
 fn make_durable(dir: &Dir, segments: &[(u64, u64)]) {
     let files = segments.iter().map(|(first, _)| dir.disk().sync(&dir.segment(*first)));
     // All are tried, whatever becomes of one.
-    let failed = files.chain(std::iter::once_with(|| dir.sync())).filter_map(Result::err);
-    if let Some(error) = failed.last() {
+    let failed: Vec<io::Error> = files.chain([dir.sync()]).filter_map(Result::err).collect();
+    if let Some(error) = failed.first() {
         tracing::warn!(%error, "what the journal holds may not survive a loss of power: the disk does not say that it has it");
     }
 }

@@ -64,8 +64,9 @@ impl Shards {
     /// Puts a room in whose id is not there.
     pub fn insert(&self, shard: &mut Shard, key: Key<'_>, slot: Box<Slot>) {
         debug_assert!(shard.get(key).is_none(), "each id is there once");
-        let hash = |slot: &Box<Slot>| slot.room.as_ref().map_or(0, |room| self.hasher.hash_one(&room.id));
-        shard.0.insert_unique(key.hash, slot, hash);
+        shard
+            .0
+            .insert_unique(key.hash, slot, |slot| slot.room.as_ref().map_or(0, |room| self.hasher.hash_one(&room.id)));
     }
 }
 
