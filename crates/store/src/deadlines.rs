@@ -27,8 +27,8 @@ fn entry(at: Millis, id: &RoomId) -> Entry {
     (key(at, id), id.clone())
 }
 
-const fn time((key, _): &Entry) -> Millis {
-    Millis(*key >> NUMBER)
+const fn time(entry: &Entry) -> Millis {
+    Millis(entry.0 >> NUMBER)
 }
 
 impl Deadlines {
