@@ -111,7 +111,8 @@ pub fn owners(process: &Process) {
     for id in process.hub.ids() {
         let Ok(Some(owner)) = process.hub.owner(&id) else { continue };
         process.world().book.with(|pages| {
-            if process.is_shared() && pages.calm.elapsed() < crate::book::HEARD {
+            // What the process did while the disk was away, or a node, is in the record soon after.
+            if pages.calm.elapsed() < crate::book::HEARD {
                 return;
             }
             let stands = |room: &crate::book::Room| {
