@@ -229,7 +229,8 @@ function judged(shape, name, player, early, late) {
   const stood = (one) => (isRtc && !sees(one) ? [] : [one.longest ?? 0, one.still ?? 0]);
   const pauses = (one) => [...stood(one), (one.apart ?? 0) - between - opens(one)];
   const longest = Math.max(...[early, late].flatMap(pauses));
-  const still = name === 'comes back' ? 1_000 + STILL : STILL;
+  // The publisher is away for a second, and takes a while to begin.
+  const still = name === 'comes back' ? 1_200 + STILL : STILL;
   const failed = [...new Set([early, late].flatMap((one) => one.failed ?? []))];
   const saysSo = (one) => one.failed?.some((why) => why.startsWith('406') || why === '-2002');
   const isRefused = isRtc && shape.refusedByRtc && saysSo(early) && saysSo(late);

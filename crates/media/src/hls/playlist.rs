@@ -182,22 +182,24 @@ fn write_promises(out: &mut String, segmenter: &Segmenter, first: u64) {
 }
 
 /// Where players had better begin, in microseconds from the beginning of the playlist: at the newest keyframe, if their distance from
-/// the end, `hold_back`, leads into a segment without one. There some (hls.js) load what they cannot decode, and stay black.
-/// `None` where they find a keyframe themselves, or there is none. Not from the end: video.js 8.24 counts the segment that is being
+/// the end, `hold_back`, leads into a segment without one, or such a segment follows. There some (hls.js) load what they cannot decode, and
+/// stay black; video.js 8.24 and shaka 5.2 choose one of the last, too, and show nothing.
+/// `None` where they find a keyframe themselves, or there is none. Not from the end: video.js counts the segment that is being
 /// made there as long as a segment may be.
 fn begin<'a>(segments: impl Iterator<Item = &'a Segment>, open: &[Part], hold_back: i64) -> Option<i64> {
     let mut at = 0;
     let mut starts = Vec::new();
     let mut keys = Vec::new();
-    for parts in segments.map(|segment| &segment.parts[..]).chain([open]) {
+    for parts in segments.map(|segment| &segment.parts[..]).chain([open]).filter(|parts| !parts.is_empty()) {
         starts.push((at, parts.iter().any(|part| part.independent)));
         for part in parts {
             keys.extend(part.independent.then_some(at));
             at += part.duration;
         }
     }
-    let (_, has_key) = starts.into_iter().rfind(|(start, _)| *start <= at - hold_back)?;
-    keys.pop().filter(|_| !has_key)
+    let from = starts.iter().rposition(|(start, _)| *start <= at - hold_back).unwrap_or(0);
+    let has_all = starts.into_iter().skip(from).all(|(_, has_key)| has_key);
+    keys.pop().filter(|_| !has_all)
 }
 
 fn list(out: &mut String, parts: &[Part], segment: u64, names: &Names<'_>) {
