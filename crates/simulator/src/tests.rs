@@ -154,6 +154,13 @@ fn between(mend: Mend, seed: u64, nodes: u64) -> Plan {
             }
             20_000
         }
+        // Who tells the webhook ends just before its place is lost.
+        Mend::PlaceIsKnown => {
+            let at = dice.from(15_000, 25_000);
+            add(at, What::KillNode { node: dice.below(nodes) as usize, steps: dice.below(60), down: 4_000 });
+            add(at + dice.from(1_000, 3_000), What::Forget);
+            at + 20_000
+        }
         Mend::MissedComesFirst => {
             let node = dice.below(nodes) as usize;
             let at = dice.from(15_000, 25_000);
@@ -171,7 +178,7 @@ fn between(mend: Mend, seed: u64, nodes: u64) -> Plan {
 }
 
 /// Mends of several nodes, each with a seed that misses it with two of them, and the rules that may be broken without it.
-const NODE_MENDS: [(Mend, u64, &[&str]); 10] = [
+const NODE_MENDS: [(Mend, u64, &[&str]); 11] = [
     (Mend::FailoverIsWaitedFor, 6, &["what is acknowledged is committed", "one leave a join, numbers without gaps"]),
     (Mend::LostIsWrittenAgain, 3, &["nothing acknowledged is lost"]),
     (Mend::LostRoomsEnd, 3, &["one leave a join, numbers without gaps"]),
@@ -182,6 +189,7 @@ const NODE_MENDS: [(Mend, u64, &[&str]); 10] = [
     (Mend::OwnWordIsTaken, 14, &["nodes agree on their groups"]),
     (Mend::MissedIsLoadedWhole, 16, &["nodes agree on their groups"]),
     (Mend::MissedLifeIsTaken, 119, &["chat: no gaps, one order"]),
+    (Mend::PlaceIsKnown, 10, &["webhooks: everything is told"]),
     (Mend::MissedComesFirst, 18, &["chat: no gaps, one order"]),
 ];
 

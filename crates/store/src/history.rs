@@ -128,6 +128,11 @@ pub trait History: Send + Sync + 'static {
     /// The place after which everything is new.
     fn end(&self, partition: usize) -> Answer<'_, String>;
 
+    /// After which place a reader reads that has none: that after which everything is new, but where a place may have been lost.
+    fn beginning(&self, partition: usize) -> Answer<'_, String> {
+        self.end(partition)
+    }
+
     /// About `limit` entries after a place; waits up to `PATIENCE` if there are none. From a place that is no longer
     /// kept it goes on with the oldest that is.
     fn after<'a>(&'a self, partition: usize, place: &'a str, limit: usize) -> Answer<'a, Vec<Entry>>;

@@ -36,6 +36,8 @@ pub enum Mend {
     MissedIsLoadedWhole,
     /// What a node missed of a group comes before what it hears next, which would else take its place.
     MissedComesFirst,
+    /// Where Redis comes back without the place of a webhook, and the node that knew it has ended, all that is in Redis is told.
+    PlaceIsKnown,
     /// Signs of life are kept and judged by one time for all nodes, whichever of them stood still.
     TimeIsShared,
     /// What is heard late of an earlier life of a group, its end above all, does nothing to the present one.

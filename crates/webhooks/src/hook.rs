@@ -95,7 +95,7 @@ impl Hook {
         futures_util::future::join_all(partitions).await;
     }
 
-    /// From where on a partition is sent. A new URL gets what happens from now on.
+    /// From where on a partition is sent. A new URL gets what happens from now on, or since a new record began.
     ///
     /// # Errors
     /// The store is away.
@@ -104,9 +104,9 @@ impl Hook {
         if let Some(place) = history.place(&self.reader, partition).await? {
             return Ok(place);
         }
-        let end = history.end(partition).await?;
-        history.save(&self.reader, partition, &end).await?;
-        Ok(end)
+        let place = history.beginning(partition).await?;
+        history.save(&self.reader, partition, &place).await?;
+        Ok(place)
     }
 
     /// Tells one event once. It is done with where it is accepted, not wanted, too old, or was `wrong` too often.

@@ -9,15 +9,19 @@ use redis::{AsyncCommands, from_redis_value_ref};
 use room::Event;
 
 use super::keys::Keys;
-use super::lost::Memory;
+use super::lost::{self, Memory};
 use super::tail::Take;
 use super::{EVENTS, Redis, scripts, tail};
 use crate::error::Error;
 use crate::history::{self, Entry, History, Note, Span, Takes};
+use crate::mends::{Mend, is_out};
 use crate::{Answer, News, Outbox};
 
 /// A node that says nothing for this long is gone, with all that it had begun.
 const ALIVE: Duration = Duration::from_secs(60);
+/// For so long after its beginning all that is in Redis is told to readers without a place: they may have had one, which is lost with all
+/// else, as may be the node that knew it.
+const YOUNG: Duration = Duration::from_secs(600);
 /// How long after an empty read there may be something.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -44,6 +48,15 @@ impl History for Redis {
 
     fn end(&self, partition: usize) -> Answer<'_, String> {
         Box::pin(async move { tail::last(&self.link, &Keys::events(partition)).await })
+    }
+
+    fn beginning(&self, partition: usize) -> Answer<'_, String> {
+        Box::pin(async move {
+            let mut script = lost::IS_YOUNG.prepare_invoke();
+            script.key(Keys::life(partition)).arg(YOUNG.as_secs());
+            let is_young: bool = self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
+            if is_young && !is_out(Mend::PlaceIsKnown) { Ok("0-0".into()) } else { self.end(partition).await }
+        })
     }
 
     fn after<'a>(&'a self, partition: usize, place: &'a str, limit: usize) -> Answer<'a, Vec<Entry>> {
@@ -212,6 +225,24 @@ mod tests {
         let list = format!("[{},{later},{}]", text("a"), text("b"));
         server.cli(&["XADD", &Keys::events(0), "*", "e", &list]);
         assert_eq!(told(&node).await, ["started a", "started b"]);
+    }
+
+    #[tokio::test]
+    async fn a_reader_without_a_place_begins_where_it_may_have_had_one() {
+        let server = RedisServer::start(&[]);
+        let node = node(&server).await;
+        server.cli(&["XADD", &Keys::events(0), "5-0", "e", "[]"]);
+        let life = Keys::life(0);
+        let lives = |life: &str| format!("{life}@{}", std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() - 3_600);
+        server.cli(&["DEL", &life]);
+        assert_eq!(node.beginning(0).await.unwrap(), "0-0", "all is lost, and nobody has seen that");
+        // Another node sees it, and a new life begins.
+        node.memory.look(&node.link, &node.keys, 0).await.unwrap();
+        assert_eq!(node.beginning(0).await.unwrap(), "0-0");
+        for old in [lives("an hour ago"), "of an earlier version".to_owned()] {
+            server.cli(&["SET", &life, &old]);
+            assert_eq!(node.beginning(0).await.unwrap(), "5-0", "{old}");
+        }
     }
 
     #[tokio::test]
