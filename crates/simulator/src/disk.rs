@@ -88,6 +88,15 @@ impl Inode {
         }
     }
 
+    fn try_sync(&mut self, trouble: Trouble) -> io::Result<()> {
+        if trouble.sync {
+            self.fail_sync();
+            return Err(failed(EIO));
+        }
+        self.sync();
+        Ok(())
+    }
+
     /// What power leaves of it.
     fn crash(&mut self, dice: &mut Dice) {
         let synced = self.durable.len();
@@ -298,14 +307,7 @@ impl simulation::Disk for Mount {
     fn sync(&self, path: &Path) -> io::Result<()> {
         self.with(|state| {
             let inode = state.find(path)?;
-            let trouble = state.trouble;
-            let inode = state.inodes.get_mut(&inode).ok_or(io::ErrorKind::NotFound)?;
-            if trouble.sync {
-                inode.fail_sync();
-                return Err(failed(EIO));
-            }
-            inode.sync();
-            Ok(())
+            state.inodes.get_mut(&inode).ok_or(io::ErrorKind::NotFound)?.try_sync(state.trouble)
         })
     }
 
@@ -371,14 +373,7 @@ impl Sheet for File {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.with(|inode, trouble, _| {
-            if trouble.sync {
-                inode.fail_sync();
-                return Err(failed(EIO));
-            }
-            inode.sync();
-            Ok(())
-        })
+        self.with(|inode, trouble, _| inode.try_sync(trouble))
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {

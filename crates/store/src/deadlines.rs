@@ -34,10 +34,7 @@ const fn time(entry: &Entry) -> Millis {
 impl Deadlines {
     /// These, in any order.
     pub fn of(rooms: Vec<(Millis, RoomId)>) -> Self {
-        let mut entries: Vec<Entry> = rooms.into_iter().map(|(at, id)| (key(at, &id), id)).collect();
-        // Sorted once, and then only found to be.
-        entries.sort_unstable();
-        Self(Mutex::new(entries.into_iter().collect()))
+        Self(Mutex::new(rooms.into_iter().map(|(at, id)| (key(at, &id), id)).collect()))
     }
 
     /// Moves a room from its old time (if it had one) to a new one (if it gets one).
@@ -57,9 +54,10 @@ impl Deadlines {
     /// Takes out the first `limit` whose time has come.
     pub fn take(&self, now: Millis, limit: usize) -> Vec<(Millis, RoomId)> {
         let mut set = self.0.lock();
+        let is_due = |entry: &Entry| time(entry) <= now && time(entry).0 < NEVER;
         let mut taken = Vec::new();
-        while taken.len() < limit && set.first().is_some_and(|first| time(first) <= now && time(first).0 < NEVER) {
-            taken.extend(set.pop_first().map(|first| (time(&first), first.1)));
+        while taken.len() < limit && set.first().is_some_and(is_due) {
+            taken.extend(set.pop_first().map(|entry| (time(&entry), entry.1)));
         }
         taken
     }

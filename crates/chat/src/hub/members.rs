@@ -351,23 +351,12 @@ impl Hub {
     /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`], [`Refusal::Overloaded`].
     pub fn ban(&self, id: &RoomId, user: &UserId, ms: u64) -> Result<Passed, Refusal> {
         let until = self.until(ms);
-        self.keep_out(id, user, until, false)
+        let here = || self.keep_out_here(id, user, until, false);
+        self.everywhere(id, until, here, || Op::Ban { group: id.clone(), user: user.clone(), until, kick: false })
     }
 
-    /// Puts a user out, who may come back after so long and is told that it was kicked.
-    ///
-    /// # Errors
-    /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`], [`Refusal::Overloaded`].
-    pub fn kick_for(&self, id: &RoomId, user: &UserId, ms: u64) -> Result<Passed, Refusal> {
-        self.keep_out(id, user, self.until(ms), true)
-    }
-
-    fn keep_out(&self, id: &RoomId, user: &UserId, until: Millis, kick: bool) -> Result<Passed, Refusal> {
-        let here = || self.keep_out_here(id, user, until, kick);
-        self.everywhere(id, until, here, || Op::Ban { group: id.clone(), user: user.clone(), until, kick })
-    }
-
-    /// Carries out a ban, or its end, whether or not it can be passed on now: all nodes follow bans by themselves.
+    /// Carries out a ban, or its end, whether or not it can be passed on now: all nodes follow bans by themselves. `kick`: whom it concerns
+    /// is told that it was kicked.
     pub fn follow_ban(&self, id: &RoomId, user: &UserId, ms: u64, kick: bool) {
         let until = self.until(ms);
         let here = self.keep_out_here(id, user, until, kick);

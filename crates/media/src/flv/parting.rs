@@ -1,4 +1,5 @@
-//! What players in browsers are shown before pictures change their size or form. Knows no time but that of the frames, save for how long a configuration waits.
+//! What players in browsers are shown before pictures change their size or form. Knows no time but that of the frames, save for how long
+//! a configuration waits.
 //!
 //! mpegts.js 1.8 and flv.js 1.6 hold back one or two pictures until the next come, and hand them on behind the configuration
 //! that came meanwhile: Media Source Extensions drop them there, as nothing that leans on another picture follows a

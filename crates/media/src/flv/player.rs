@@ -218,9 +218,7 @@ impl Player {
             });
             self.filled.drain(..).for_each(|f| write_in(form, out, &f, f.dts_since(span)));
             if let Some(parting) = parting {
-                parting.iter().for_each(|f| write_in(form, out, f, f.dts_since(span)));
-                let before = out.split().freeze();
-                self.part_from(before);
+                self.part_from(out, &parting, span);
             }
             match verdict {
                 Verdict::Pass => write_in(form, out, f, f.dts_since(span)),
@@ -236,9 +234,10 @@ impl Player {
         }
     }
 
-    /// Queues what is before another configuration, to be read by itself.
-    fn part_from(&mut self, before: Bytes) {
-        self.next.push_back(Block::Tags(before));
+    /// Queues what was written so far and what is shown before another configuration, to be read by themselves.
+    fn part_from(&mut self, out: &mut BytesMut, parting: &[Frame], span: Span) {
+        parting.iter().for_each(|f| write_in(self.form, out, f, f.dts_since(span)));
+        self.next.push_back(Block::Tags(out.split().freeze()));
         if self.paused.is_none_or(|at| at.elapsed() >= SELDOM) {
             self.paused = Some(Instant::now());
             self.next.push_back(Block::Pause);
@@ -281,8 +280,7 @@ impl Player {
         let audio = tracks.audio.filter(|_| promised.audio);
         self.filler.promise(audio.as_deref(), promised.video);
         if let Some(parting) = video.as_ref().and_then(|config| self.part(config, frames)) {
-            parting.iter().for_each(|f| write_in(self.form, &mut out, f, f.dts_since(span)));
-            self.part_from(out.split().freeze());
+            self.part_from(&mut out, &parting, span);
         }
         let timestamp = frames.first().map_or(0, |f| f.dts_since(span));
         for f in [&metadata, &video, &audio].into_iter().flatten().chain(&tracks.further) {

@@ -402,7 +402,7 @@ async fn private_messages_kicks_and_sanctions_reach_other_nodes() {
     a.hub.mute(&group("r"), &user("bob"), 0).unwrap();
     // Who is kicked for a while hears that, and is kept out.
     let mut eve = b.join("eve", "r", None).await;
-    a.hub.kick_for(&group("r"), &user("eve"), 60_000).unwrap();
+    a.hub.follow_ban(&group("r"), &user("eve"), 60_000, true);
     until("kicked", || {
         eve.take();
         eve.heard.iter().any(|frame| frame["type"] == "out" && frame["reason"] == "kicked")

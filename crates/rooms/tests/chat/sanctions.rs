@@ -85,7 +85,7 @@ async fn the_last_word_on_who_is_kept_out_counts_at_the_node_that_said_it_too() 
     a.hub.ban(&id, &user("dan"), 60_000).unwrap();
     a.hub.ban(&id, &user("dan"), 0).unwrap();
     come_back(&a, &mut dan);
-    a.hub.kick_for(&id, &user("fay"), 50).unwrap();
+    a.hub.follow_ban(&id, &user("fay"), 50, true);
     tokio::time::sleep(Duration::from_millis(60)).await;
     come_back(&a, &mut fay);
     way.cut(false);

@@ -32,7 +32,7 @@ pub(super) struct Shards {
 /// A room's id, and its hash, which is reckoned once.
 #[derive(Clone, Copy)]
 pub(super) struct Key<'a> {
-    pub id: &'a RoomId,
+    id: &'a RoomId,
     hash: u64,
 }
 

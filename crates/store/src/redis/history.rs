@@ -9,7 +9,7 @@ use redis::{AsyncCommands, from_redis_value_ref};
 use room::Event;
 
 use super::keys::Keys;
-use super::lost::{self, Memory};
+use super::lost::Memory;
 use super::tail::Take;
 use super::{EVENTS, Redis, scripts, tail};
 use crate::error::Error;
@@ -52,7 +52,7 @@ impl History for Redis {
 
     fn beginning(&self, partition: usize) -> Answer<'_, String> {
         Box::pin(async move {
-            let mut script = lost::IS_YOUNG.prepare_invoke();
+            let mut script = scripts::IS_YOUNG.prepare_invoke();
             script.key(Keys::life(partition)).arg(YOUNG.as_secs());
             let is_young: bool = self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
             if is_young && !is_out(Mend::PlaceIsKnown) { Ok("0-0".into()) } else { self.end(partition).await }

@@ -30,8 +30,8 @@ const LOOKS: Duration = Duration::from_secs(1);
 /// Rooms loaded at a time.
 const PAGE: usize = 256;
 
-/// Begins a life where there is none, with the time in seconds behind it, and publishes the ends of the rooms of the last one, unless another node did. Keys:
-/// life, events, whether the ends of the last life were published. Arguments: a new life, most events kept, the last life,
+/// Begins a life where there is none, with the time in seconds behind it, and publishes the ends of the rooms of the last one, unless
+/// another node did. Keys: life, events, whether the ends of the last life were published. Arguments: a new life, most events kept, the last life,
 /// then the ends of each room. Answers the life there is.
 static BEGIN: LazyLock<Script> = LazyLock::new(|| {
     let begin = r"
@@ -48,18 +48,6 @@ static BEGIN: LazyLock<Script> = LazyLock::new(|| {
     return life
     ";
     Script::new(&[WHOLE, begin].concat())
-});
-
-/// Whether the life of a partition is so many seconds old at most. Keys: life. Arguments: seconds.
-pub(super) static IS_YOUNG: LazyLock<Script> = LazyLock::new(|| {
-    let is_young = r"
-    local life = redis.call('GET', KEYS[1])
-    if not life then return 1 end
-    -- Those of earlier versions have no time.
-    local begun = tonumber(string.match(life, '@(%d+)$') or 0)
-    return redis.call('TIME')[1] - begun <= tonumber(ARGV[1]) and 1 or 0
-    ";
-    Script::new(&[WHOLE, is_young].concat())
 });
 
 /// A room, as far as its end needs it.

@@ -354,6 +354,18 @@ of_audiences!(
 );
 
 script!(
+    /// Whether the life of a partition is so many seconds old at most. Keys: life. Arguments: seconds.
+    IS_YOUNG,
+    r"
+    local life = redis.call('GET', KEYS[1])
+    if not life then return 1 end
+    -- Those of earlier versions have no time.
+    local begun = tonumber(string.match(life, '@(%d+)$') or 0)
+    return redis.call('TIME')[1] - begun <= tonumber(ARGV[1]) and 1 or 0
+    "
+);
+
+script!(
     /// Takes or keeps a lease. Keys: lease. Arguments: who, milliseconds. Answers whether it is theirs.
     HOLD,
     r"
