@@ -5,10 +5,20 @@ const LOWER: &[u8; 16] = b"0123456789abcdef";
 /// Two lower-case digits per byte.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
-    for &byte in bytes {
-        push(&mut text, byte);
-    }
+    append(&mut text, bytes);
     text
+}
+
+/// Appends two lower-case digits per byte.
+pub(crate) fn append(text: &mut String, bytes: &[u8]) {
+    let mut digits = [0; 64];
+    for part in bytes.chunks(32) {
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(part) {
+            pair[0] = LOWER[usize::from(byte >> 4)];
+            pair[1] = LOWER[usize::from(byte & 15)];
+        }
+        text.push_str(std::str::from_utf8(&digits[..part.len() * 2]).expect("digits are ASCII"));
+    }
 }
 
 /// Appends the two lower-case digits of one byte.
@@ -47,6 +57,7 @@ mod tests {
     #[test]
     fn both_ways() {
         assert_eq!(encode(&[0, 0x9f, 0xab]), "009fab");
+        assert_eq!(encode(&[0x5c; 75]), "5c".repeat(75));
         assert_eq!(decode::<3>("009FaB"), Some([0, 0x9f, 0xab]));
         assert_eq!(decode::<3>("009fa"), None);
         assert_eq!(decode::<1>("+1"), None);

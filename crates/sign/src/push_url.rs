@@ -8,6 +8,7 @@ use crate::{Invalid, Secret, hex};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
 use md5::{Digest, Md5};
+use std::fmt;
 use std::ops::RangeInclusive;
 
 /// How many digits a txTime has. Fewer or more would let one signature stand for two names.
@@ -34,32 +35,70 @@ pub fn tx_secret(algorithm: Algorithm, key: &Secret, stream: &str, tx_time: &str
 }
 
 /// `txSecret=..&txTime=..` for a stream until `expires_at` (Unix seconds; for a player it is the
-/// moment from which the domain's valid time counts). Times beyond what eight digits hold, in 2106, become the last
-/// that they hold.
+/// moment from which the domain's valid time counts).
 pub fn sign(algorithm: Algorithm, key: &Secret, stream: &str, expires_at: u64) -> String {
-    // Room lists hold hundreds of these: one allocation, no formatting machinery.
-    let mut digits = [0; TIME_DIGITS];
-    let tx_time = upper_hex(u32::try_from(expires_at).unwrap_or(u32::MAX), &mut digits);
-    let parts = [key.expose(), stream, tx_time];
-    let mut text = String::with_capacity(9 + 64 + 8 + TIME_DIGITS);
-    text.push_str("txSecret=");
-    match algorithm {
-        Algorithm::Md5 => md5_of(&parts).iter().for_each(|byte| hex::push(&mut text, *byte)),
-        Algorithm::Sha256 => sha256_of(&parts).iter().for_each(|byte| hex::push(&mut text, *byte)),
-    }
-    text.push_str("&txTime=");
-    text.push_str(tx_time);
-    text
+    Signer::new(algorithm, key).sign(stream, &tx_time(expires_at))
 }
 
-/// The number in upper-case hexadecimal, as official libraries write `txTime`, with the zeros before it.
-fn upper_hex(number: u32, digits: &mut [u8; TIME_DIGITS]) -> &str {
-    let mut rest = number;
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789ABCDEF"[(rest & 15) as usize];
-        rest >>= 4;
+/// A hash that has begun with a key. Who signs many names with one key hashes the key once: one of two or three blocks.
+#[derive(Clone)]
+pub struct Signer(Begun);
+
+#[derive(Clone)]
+enum Begun {
+    Md5(Md5),
+    Sha256(digest::Context),
+}
+
+impl Signer {
+    /// What signs with this key.
+    pub fn new(algorithm: Algorithm, key: &Secret) -> Self {
+        let key = key.expose().as_bytes();
+        Self(match algorithm {
+            Algorithm::Md5 => Begun::Md5(Md5::new_with_prefix(key)),
+            Algorithm::Sha256 => {
+                let mut hash = digest::Context::new(&digest::SHA256);
+                hash.update(key);
+                Begun::Sha256(hash)
+            }
+        })
     }
-    std::str::from_utf8(digits).expect("digits are ASCII")
+
+    /// `txSecret=..&txTime=..` for a stream until that time, which is as [`tx_time`] makes it.
+    pub fn sign(&self, stream: &str, tx_time: &str) -> String {
+        // Room lists hold hundreds of these: one allocation, no formatting machinery.
+        let mut text = String::with_capacity(9 + 64 + 8 + TIME_DIGITS);
+        text.push_str("txSecret=");
+        match self.0.clone() {
+            Begun::Md5(hash) => {
+                let digest: [u8; 16] = hash.chain_update(stream).chain_update(tx_time).finalize().into();
+                hex::append(&mut text, &digest);
+            }
+            Begun::Sha256(mut hash) => {
+                hash.update(stream.as_bytes());
+                hash.update(tx_time.as_bytes());
+                hex::append(&mut text, hash.finish().as_ref());
+            }
+        }
+        text.push_str("&txTime=");
+        text.push_str(tx_time);
+        text
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer(***)")
+    }
+}
+
+/// A moment (Unix seconds) as URLs have it: eight upper-case hexadecimal digits, as official libraries write `txTime`. Those
+/// beyond what eight digits hold, in 2106, become the last that they hold.
+pub fn tx_time(expires_at: u64) -> String {
+    // Made for every answer: without formatting machinery.
+    let seconds = u32::try_from(expires_at).unwrap_or(u32::MAX);
+    let digit = |at: usize| char::from(b"0123456789ABCDEF"[(seconds >> (28 - 4 * at) & 15) as usize]);
+    (0..TIME_DIGITS).map(digit).collect()
 }
 
 /// Checks the signature in `query` against the main and the backup key and gives the expiry (Unix

@@ -338,7 +338,7 @@ mod tests {
         let stream = StreamId::parse("1000_r_alice").unwrap();
         let name = stream.as_str();
         let push = urls.push(&base, &stream, NOW);
-        let play = urls.play(base, &stream, None, NOW).http("flv").to_string();
+        let play = urls.plays(base, None, NOW).of(&stream, None).flv().to_string();
         // One connection, or many: what counts is who it is, and from where.
         for n in 0..5 {
             let said = requests.publish(what(name, &push, "192.0.2.1", Protocol::Rtmp)).await;
@@ -380,7 +380,7 @@ mod tests {
         let (requests, urls, _) = gate(&access::limits::Settings::default());
         let base = Base { scheme: Scheme::Http, authority: "live.example.com" };
         let stream = StreamId::parse("1000_r_alice").unwrap();
-        let play = urls.play(base, &stream, None, NOW).http("flv").to_string();
+        let play = urls.plays(base, None, NOW).of(&stream, None).flv().to_string();
         for _ in 0..1000 {
             requests.play(what(stream.as_str(), &play, "192.0.2.1", Protocol::Rtmp)).await.unwrap();
         }

@@ -6,6 +6,7 @@ mod holder;
 mod kept;
 pub mod mix;
 mod mixing;
+mod plays;
 mod stream_name;
 mod tencent_settings;
 mod urls;
@@ -19,11 +20,12 @@ use store::Answer;
 
 pub use base::{Base, Scheme};
 pub use embedded::Embedded;
-pub use holder::{Holder, Viewer};
+pub use holder::Holder;
 pub use kept::KeptMixes;
+pub use plays::{Play, Plays, Url};
 pub use stream_name::{Owner, is_mix_of, is_of, owner};
 pub use tencent_settings::{TencentSettings, Version};
-pub use urls::{Play, Url, Urls, recording_name};
+pub use urls::{Urls, recording_name};
 
 /// Who serves streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +47,15 @@ pub enum Algorithm {
     Md5,
     /// 64 hexadecimal digits.
     Sha256,
+}
+
+impl From<Algorithm> for sign::push_url::Algorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Md5 => Self::Md5,
+            Algorithm::Sha256 => Self::Sha256,
+        }
+    }
 }
 
 /// `[live]`, under the names that the first servers' configuration has.

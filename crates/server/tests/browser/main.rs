@@ -28,8 +28,7 @@ const PACKAGES: [&str; 9] = [
 /// What a script, and fetching the packages, may take.
 const BOUND: Duration = Duration::from_secs(600);
 
-/// Scripts that look at every picture, or at how old one is, have the machine to themselves: what makes a browser slow looks
-/// like a stream that stands still. Others run beside each other, as many as the harness has threads.
+/// Scripts run beside each other, as many as the harness has threads; one that failed has the machine to itself the second time.
 static MACHINE: RwLock<()> = RwLock::new(());
 
 /// The packages of the pages, which are fetched once.
@@ -86,12 +85,16 @@ fn packages() -> PathBuf {
     dir
 }
 
-/// Runs a script. One that fails is run once more: what a machine that draws with its processor is late for once is there the second
-/// time, and what is broken fails again.
+/// Runs a script. One that fails is run once more, alone: what a machine that draws with its processor is late for beside others is
+/// there the second time, and what is broken fails again.
 fn run(script: &str) {
-    let Err(first) = tried(script) else { return };
+    let beside = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+    let first = tried(script);
+    drop(beside);
+    let Err(first) = first else { return };
     // Past what keeps the words of tests that pass: a first failure is worth a look, too.
     let _ = writeln!(std::io::stderr(), "{script} failed, and is run once more:\n{first}");
+    let _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
     if let Err(again) = tried(script) {
         panic!("{script} failed twice, at last with:\n{again}");
     }
@@ -135,129 +138,115 @@ fn the_sdk_does_what_its_tests_say() {
 
 /// What is seen and heard, and when.
 mod pictures {
-    use std::sync::PoisonError;
-
-    use super::{MACHINE, run};
-
-    fn alone(script: &str) {
-        let _machine = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
-        run(script);
-    }
+    use super::run;
 
     #[test]
     fn video_in_chromium() {
-        alone("video");
+        run("video");
     }
 
     #[test]
     fn the_age_of_pictures_in_chromium() {
-        alone("clock");
+        run("clock");
     }
 
     #[test]
     fn latecomers_and_mixes_in_chromium() {
-        alone("late");
+        run("late");
     }
 
     #[test]
     fn hls_players_after_breaks_in_chromium() {
-        alone("returns");
+        run("returns");
     }
 
     #[test]
     fn tracks_that_come_and_go_in_chromium() {
-        alone("tracks");
+        run("tracks");
     }
 
     #[test]
     fn co_anchors_of_the_demo_in_chromium() {
-        alone("mixed");
+        run("mixed");
     }
 
     #[test]
     fn layers_of_pages_in_chromium() {
-        alone("simulcast");
+        run("simulcast");
     }
 
     #[test]
     fn lips_colours_and_tones_in_chromium() {
-        alone("senses");
+        run("senses");
     }
 }
 
 /// What people do on the pages, and apps with the SDK.
 mod pages {
-    use std::sync::PoisonError;
-
-    use super::{MACHINE, run};
-
-    fn beside(script: &str) {
-        let _machine = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
-        run(script);
-    }
+    use super::run;
 
     #[test]
     fn the_sdk_in_chromium() {
-        beside("sdk");
+        run("sdk");
     }
 
     #[test]
     fn the_packages_in_chromium() {
-        beside("packages");
+        run("packages");
     }
 
     #[test]
     fn what_people_do_in_the_demo_in_chromium() {
-        beside("demo");
+        run("demo");
     }
 
     #[test]
     fn ways_into_the_demo_in_chromium() {
-        beside("entrance");
+        run("entrance");
     }
 
     #[test]
     fn a_stream_that_browsers_cannot_play_in_chromium() {
-        beside("unfit");
+        run("unfit");
     }
 
     #[test]
     fn a_stream_with_b_frames_is_made_into_a_rendition_without_in_chromium() {
-        beside("bframes");
+        run("bframes");
     }
 
     #[test]
     fn codecs_that_not_all_browsers_have_in_chromium() {
-        beside("codecs");
+        run("codecs");
     }
 
     #[test]
     fn rooms_in_chromium() {
-        beside("rooms");
+        run("rooms");
     }
 
     #[test]
     fn the_console_in_chromium() {
-        beside("console");
+        run("console");
     }
 
     #[test]
     fn the_console_of_a_busy_server_in_chromium() {
-        beside("desk");
+        run("desk");
     }
 
     #[test]
     fn every_page_in_every_look_in_chromium() {
-        beside("looks");
+        run("looks");
     }
 
     #[test]
     fn phones_in_the_same_network_in_chromium() {
-        beside("lan");
+        run("lan");
     }
 
     #[test]
     fn production_in_chromium() {
-        beside("production");
+        run("production");
     }
 }

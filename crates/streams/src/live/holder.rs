@@ -1,29 +1,10 @@
 //! Whom a URL was made for: put into play URLs, read from them and from the names of streams. Checks no signature.
 
-use std::borrow::Cow;
-
 use room::{RoomId, UserId};
 use sign::Invalid;
-use sign::stream_name::{decode_part, encode_part};
+use sign::stream_name::decode_part;
 
 use super::stream_name::{Owner, owner};
-
-/// A user who is given play URLs, in a room or for a stream that is in none.
-#[derive(Clone, Debug)]
-pub struct Viewer<'a> {
-    /// The user's id, as it stands in URLs.
-    pub(super) user: Cow<'a, str>,
-    /// The room.
-    pub(super) room: Option<&'a RoomId>,
-}
-
-impl<'a> Viewer<'a> {
-    /// This user in this room.
-    #[must_use]
-    pub fn new(user: &'a UserId, room: Option<&'a RoomId>) -> Self {
-        Self { user: encode_part(user.as_str()), room }
-    }
-}
 
 /// Who holds a URL, as far as it says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,21 +1,18 @@
-//! Push and play URLs: made for the address that the client reached us by, and checked. Calls no service.
+//! Push URLs, made for the address that the client reached us by, and the check of push and play URLs. Calls no service.
 
 mod keys;
 mod node;
 
-use std::borrow::Cow;
-use std::fmt;
 use std::ops::RangeInclusive;
 
 use parking_lot::RwLock;
 use room::{Millis, Refusal, RoomId, StreamId, UserId};
-use sign::push_url::{self, Algorithm};
-use sign::stream_name::encode_part;
+use sign::Invalid;
+use sign::push_url;
 use sign::stream_url::{Query, StreamUrl};
-use sign::{Invalid, Secret};
 
-use super::base::{Base, Scheme};
-use super::holder::{self, Holder, Viewer};
+use super::base::Base;
+use super::holder::{self, Holder};
 use super::stream_name::{self, Naming};
 use super::{Provider, Settings};
 use keys::Keys;
@@ -23,42 +20,60 @@ use keys::Keys;
 /// Makes and checks URLs.
 #[derive(Debug)]
 pub struct Urls {
-    bizid: u32,
-    /// The same, as URLs have it.
-    bizid_text: String,
+    pub(super) bizid: u32,
+    /// What stands between a stream's name and the signature in RTMP URLs.
+    pub(super) queries: Queries,
     /// Signs.
-    keys: Keys,
+    pub(super) keys: Keys,
     /// Accepted beside it. May be exchanged while the server runs.
     backup: RwLock<Keys>,
-    algorithm: Algorithm,
     /// Seconds.
     valid: u64,
     /// Seconds from now beyond which no URL's end may lie.
     longest: u64,
     push_host: String,
-    play_host: String,
+    pub(super) play_host: String,
     /// Scheme and port of RTMP URLs; no port where it is the scheme's own.
     rtmp: (&'static str, String),
     /// Where URLs lead to Tencent's domains; hosts are never empty then.
-    tencent: Option<Domains>,
+    pub(super) tencent: Option<Domains>,
     /// Whether WebRTC is served here.
-    webrtc: bool,
+    pub(super) webrtc: bool,
+}
+
+/// Parameters of RTMP URLs, with the marks around them.
+#[derive(Debug)]
+pub(super) struct Queries {
+    /// Where a signature follows.
+    pub(super) plain: String,
+    /// The same of the stream itself, never of a mix in its place.
+    pub(super) raw: String,
+    /// Where none does.
+    pub(super) unsigned: String,
+}
+
+impl Queries {
+    fn of(bizid: u32) -> Self {
+        let unsigned = format!("?bizid={bizid}");
+        Self { plain: format!("{unsigned}&"), raw: format!("{unsigned}&raw=1&"), unsigned }
+    }
 }
 
 /// What URLs of Tencent's domains need more.
 #[derive(Debug)]
-struct Domains {
+pub(super) struct Domains {
     /// The path before the stream's name.
-    app: String,
+    pub(super) app: String,
     /// The domain that every business id had: it wants the id as a parameter.
     legacy: bool,
     /// Of play URLs over HTTP.
-    scheme: &'static str,
+    pub(super) scheme: &'static str,
     /// Play URLs are signed only where the domain asks for it.
-    signs_play: bool,
+    pub(super) signs_play: bool,
 }
 
-const APP: &str = "live";
+/// The path of streams here.
+pub(super) const APP: &str = "live";
 
 /// A port as URLs name it: not at all where it is the `usual` one.
 fn own_port(port: u16, usual: u16) -> String {
@@ -77,13 +92,9 @@ impl Urls {
         });
         Self {
             bizid: settings.bizid,
-            bizid_text: settings.bizid.to_string(),
+            queries: Queries::of(settings.bizid),
             keys: Keys::of(&settings.push_secret_key, settings),
             backup: RwLock::new(Keys::of_backup(settings)),
-            algorithm: match settings.algorithm {
-                super::Algorithm::Md5 => Algorithm::Md5,
-                super::Algorithm::Sha256 => Algorithm::Sha256,
-            },
             valid: settings.valid_time,
             longest: settings.valid_time.saturating_add(settings.valid_time_margin),
             push_host: if tencent.is_some() { settings.tencent_push_host() } else { settings.push_host.clone() },
@@ -115,7 +126,7 @@ impl Urls {
     }
 
     /// The beginning of RTMP URLs, in pieces: with the host that is configured, or the one that the client reached us by.
-    fn rtmp<'a>(&'a self, host: &'a str, base: &Base<'a>) -> [&'a str; 4] {
+    pub(super) fn rtmp<'a>(&'a self, host: &'a str, base: &Base<'a>) -> [&'a str; 4] {
         let scheme = self.rtmp.0;
         let port = self.rtmp.1.as_str();
         match host {
@@ -143,7 +154,7 @@ impl Urls {
     /// Where to push a stream.
     #[must_use]
     pub fn push(&self, base: &Base<'_>, stream: &StreamId, now: Millis) -> String {
-        let signature = self.sign(&self.keys.push, stream, now);
+        let signature = self.sign_push(stream, now);
         let Self { push_host, bizid, .. } = self;
         if let Some(Domains { app, legacy, .. }) = &self.tencent {
             let bizid = if *legacy { format!("bizid={bizid}&") } else { String::new() };
@@ -180,36 +191,7 @@ impl Urls {
         if self.tencent.is_some() || !self.webrtc {
             return String::new();
         }
-        format!(
-            "{}://{}/whip/{stream}?{}",
-            base.scheme.as_str(),
-            base.authority,
-            self.sign(&self.keys.push, stream, now)
-        )
-    }
-
-    /// Permission to play a stream, from which all its play URLs are made. It names whom it is for, so that it ends
-    /// when they are removed; without a name it belongs to no user.
-    #[must_use]
-    pub fn play<'a>(
-        &'a self,
-        base: Base<'a>,
-        stream: &'a StreamId,
-        viewer: Option<&Viewer<'_>>,
-        now: Millis,
-    ) -> Play<'a> {
-        let (signature, accelerate) = match &self.tencent {
-            None => match viewer {
-                None => (self.sign(&self.keys.play, stream, now), None),
-                Some(viewer) => (self.sign_for(viewer, stream, now), None),
-            },
-            // The service wants the push key in what co-anchors play (Tencent's "accelerated" play URLs).
-            Some(Domains { signs_play, .. }) => (
-                if *signs_play { self.sign(&self.keys.play, stream, now) } else { String::new() },
-                Some(self.sign(&self.keys.push, stream, now)),
-            ),
-        };
-        Play { urls: self, base, stream, signature, accelerate }
+        format!("{}://{}/whip/{stream}?{}", base.scheme.as_str(), base.authority, self.sign_push(stream, now))
     }
 
     /// Where to push a stream by WebRTC, at services that take it under this scheme.
@@ -224,46 +206,22 @@ impl Urls {
     pub fn push_srt(&self, stream: &StreamId, now: Millis) -> Option<String> {
         let app = &self.tencent.as_ref()?.app;
         let host = self.push_host.rsplit_once(':').map_or(self.push_host.as_str(), |(host, _)| host);
-        let signed = self.sign(&self.keys.push, stream, now).replace('&', ",");
+        let signed = self.sign_push(stream, now).replace('&', ",");
         Some(format!("srt://{host}:9000?streamid=#!::h={host},r={app}/{stream},{signed}"))
     }
 
-    fn sign(&self, key: &Secret, stream: &StreamId, now: Millis) -> String {
-        push_url::sign(self.algorithm, key, stream.as_str(), now.secs().saturating_add(self.valid))
+    /// The end of a URL that is made now.
+    pub(super) fn until(&self, now: Millis) -> u64 {
+        now.secs().saturating_add(self.valid)
+    }
+
+    fn sign_push(&self, stream: &StreamId, now: Millis) -> String {
+        self.keys.push.sign(stream.as_str(), self.until(now))
     }
 
     /// The ends that a URL may have which is good now.
     fn ends(&self, now: Millis) -> RangeInclusive<u64> {
         now.secs()..=now.secs().saturating_add(self.longest)
-    }
-
-    fn sign_for(&self, viewer: &Viewer<'_>, stream: &StreamId, now: Millis) -> String {
-        let untold = viewer.room.filter(|room| !stream_name::tells_room(self.bizid, room, stream.as_str()));
-        let room = untold.map_or(Cow::Borrowed(""), |room| encode_part(room.as_str()));
-        let name = holder::signed_name(stream.as_str(), &viewer.user, &room);
-        let until = now.secs().saturating_add(self.valid);
-        let mut signature = push_url::sign(self.algorithm, &self.keys.play, &name, until);
-        signature.reserve_exact(10 + viewer.user.len() + room.len());
-        signature.push_str("&uid=");
-        signature.push_str(&viewer.user);
-        if untold.is_some() {
-            signature.push_str("&rid=");
-            signature.push_str(&room);
-        }
-        signature
-    }
-
-    /// Where a user plays a recording of the recorder in this process, which was made in this room. Without a viewer the URL is
-    /// nobody's.
-    #[must_use]
-    pub fn recording(&self, base: &Base<'_>, file: &str, viewer: Option<&Viewer<'_>>, now: Millis) -> Option<String> {
-        let signed = StreamId::parse(&recording_name(file)).ok()?;
-        let host = if self.play_host.is_empty() { base.authority } else { &self.play_host };
-        let signature = match viewer {
-            None => self.sign(&self.keys.play, &signed, now),
-            Some(viewer) => self.sign_for(viewer, &signed, now),
-        };
-        Some(format!("{}://{host}/{signed}?{signature}", base.scheme.as_str()))
     }
 
     /// Whom this query permits to push this stream.
@@ -305,11 +263,11 @@ impl Urls {
     }
 
     fn verify_push(&self, stream: &str, query: &Query<'_>, now: Millis) -> Result<u64, Invalid> {
-        push_url::verify(stream, query, &[&self.keys.push, &self.backup.read().push], self.ends(now))
+        push_url::verify(stream, query, &[&self.keys.push.secret, &self.backup.read().push.secret], self.ends(now))
     }
 
     fn verify_play(&self, name: &str, query: &Query<'_>, now: Millis) -> Result<u64, Invalid> {
-        push_url::verify(name, query, &[&self.keys.play, &self.backup.read().play], self.ends(now))
+        push_url::verify(name, query, &[&self.keys.play.secret, &self.backup.read().play.secret], self.ends(now))
     }
 
     /// The names that a user's stream in a room may have without being told: ours, those of before, the first servers'.
@@ -352,142 +310,6 @@ impl Urls {
 #[must_use]
 pub fn recording_name(file: &str) -> String {
     format!("recordings/{file}")
-}
-
-/// A stream's play URLs. They share one signature, and are written straight to where they go.
-#[derive(Debug)]
-pub struct Play<'a> {
-    urls: &'a Urls,
-    base: Base<'a>,
-    stream: &'a StreamId,
-    /// Empty where play URLs are not signed.
-    signature: String,
-    /// Of what co-anchors play, where that has a signature of its own.
-    accelerate: Option<String>,
-}
-
-impl<'a> Play<'a> {
-    /// Where co-anchors play it with little delay, and never see the mix in its place.
-    #[must_use]
-    pub fn accelerate(&self) -> Url<'_> {
-        let Self { urls, base, stream, signature, accelerate } = self;
-        let stream = stream.as_str();
-        let bizid = urls.bizid_text.as_str();
-        if let Some(Domains { app, .. }) = &urls.tencent
-            && let Some(signature) = accelerate
-        {
-            return Url(["rtmp://", &urls.play_host, "", "", "/", app, "/", stream, "?bizid=", bizid, "&", signature]);
-        }
-        let [scheme, host, colon, port] = urls.rtmp(&urls.play_host, base);
-        Url([scheme, host, colon, port, "/", APP, "/", stream, "?bizid=", bizid, "&raw=1&", signature])
-    }
-
-    /// The same for somebody who is no co-anchor: where it is signed with the key of push URLs, the audience's URL.
-    #[must_use]
-    pub fn accelerate_for(&self, co_anchor: bool) -> Url<'_> {
-        let Self { urls, stream, signature, accelerate, .. } = self;
-        match &urls.tencent {
-            Some(Domains { app, .. }) if !co_anchor && accelerate.is_some() => {
-                let bizid = urls.bizid_text.as_str();
-                let mark = if signature.is_empty() { "" } else { "&" };
-                let stream = stream.as_str();
-                Url(["rtmp://", &urls.play_host, "", "", "/", app, "/", stream, "?bizid=", bizid, mark, signature])
-            }
-            _ => self.accelerate(),
-        }
-    }
-
-    /// Where an audience plays it by RTMP; at Tencent, by WebRTC too (`rtmp`, `webrtc`).
-    #[must_use]
-    pub fn plain<'b>(&'b self, scheme: &'b str) -> Url<'b> {
-        let Self { urls, stream, signature, .. } = self;
-        match &urls.tencent {
-            None => {
-                let [scheme, host, colon, port] = urls.rtmp(&urls.play_host, &self.base);
-                let bizid = urls.bizid_text.as_str();
-                Url([scheme, host, colon, port, "/", APP, "/", stream.as_str(), "?bizid=", bizid, "&", signature])
-            }
-            Some(Domains { app, .. }) => {
-                let mark = if signature.is_empty() { "" } else { "?" };
-                Url([scheme, "://", &urls.play_host, "/", app, "/", stream.as_str(), "", "", mark, signature, ""])
-            }
-        }
-    }
-
-    /// Where an audience plays it over HTTP; `extension` is `flv` or `m3u8`.
-    #[must_use]
-    pub fn http<'b>(&'b self, extension: &'b str) -> Url<'b> {
-        self.over_http(APP, ".", extension)
-    }
-
-    /// Where an audience plays it, or the mix in its place, over HTTP. Windows cuts `https` off the front and `.flv` off the
-    /// end, puts `rtmp` before the rest and plays that by RTMP: so a signed URL ends in a parameter that may lose its value.
-    #[must_use]
-    pub fn mixed(&self) -> Url<'_> {
-        let mut url = self.http("flv");
-        if self.urls.tencent.is_none() && self.base.scheme == Scheme::Https {
-            url.0[11] = "&ext=.flv";
-        }
-        url
-    }
-
-    /// Where a browser plays it with little delay: WHEP. Empty where streams are elsewhere.
-    #[must_use]
-    pub fn whep(&self) -> Url<'_> {
-        match self.urls.tencent {
-            None if self.urls.webrtc => {
-                let mut url = self.over_http("whep", "", "");
-                // Who was given it came for somebody, who may be about to publish.
-                url.0[11] = "&wait=9";
-                url
-            }
-            _ => Url::default(),
-        }
-    }
-
-    /// Where Tencent's players play it by WebRTC: they take no port in such a URL, and are told elsewhere whom to ask.
-    #[must_use]
-    pub fn webrtc(&self) -> Url<'_> {
-        let Self { urls, base, stream, signature, .. } = self;
-        if urls.tencent.is_some() {
-            return self.plain("webrtc");
-        }
-        if !urls.webrtc {
-            return Url::default();
-        }
-        let authority = if urls.play_host.is_empty() { base.authority } else { &urls.play_host };
-        let host = Base { authority, ..*base }.host();
-        Url(["webrtc://", host, "/", APP, "/", stream.as_str(), "?", signature, "", "", "", ""])
-    }
-
-    fn over_http<'b>(&'b self, path: &'b str, dot: &'b str, extension: &'b str) -> Url<'b> {
-        let Self { urls, base, stream, signature, .. } = self;
-        let stream = stream.as_str();
-        if let Some(Domains { app, scheme, .. }) = &urls.tencent {
-            let mark = if signature.is_empty() { "" } else { "?" };
-            return Url([scheme, "://", &urls.play_host, "/", app, "/", stream, dot, extension, mark, signature, ""]);
-        }
-        let host = if urls.play_host.is_empty() { base.authority } else { &urls.play_host };
-        Url([base.scheme.as_str(), "://", host, "/", path, "/", stream, dot, extension, "?", signature, ""])
-    }
-}
-
-/// A URL in pieces. Room lists are mostly URLs: appending the pieces is many times as fast as formatting them.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Url<'a>([&'a str; 12]);
-
-impl Url<'_> {
-    /// Appends the URL.
-    pub fn append_to(&self, out: &mut Vec<u8>) {
-        out.reserve(self.0.iter().map(|piece| piece.len()).sum());
-        self.0.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
-    }
-}
-
-impl fmt::Display for Url<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|piece| f.write_str(piece))
-    }
 }
 
 #[cfg(test)]

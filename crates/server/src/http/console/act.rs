@@ -153,8 +153,8 @@ fn watch(console: &Console, stream: &str) -> Result<Value, Refused> {
     }
     let stream = StreamId::parse(stream).map_err(|_| refused(Code::NoStream, "there is no such stream"))?;
     let base = Base { scheme: Scheme::Http, authority: "localhost" };
-    let play = urls.play(base, &stream, None, console.web.clock.now());
-    Ok(json!({ "whepURL": play.whep().to_string() }))
+    let plays = urls.plays(base, None, console.web.clock.now());
+    Ok(json!({ "whepURL": plays.of(&stream, None).whep().to_string() }))
 }
 
 /// Where a browser plays a recording by parts, as for a stream: a media element cannot send a key.
@@ -162,7 +162,8 @@ fn play(console: &Console, file: &str) -> Result<Value, Refused> {
     let base = Base { scheme: Scheme::Http, authority: "localhost" };
     let list = console.recorder.as_ref().map(|recorder| recorder.list()).unwrap_or_default();
     let is_whole = list.iter().any(|known| known.file == file && !known.running);
-    let url = is_whole.then(|| console.moderation.urls.recording(&base, file, None, console.web.clock.now())).flatten();
+    let plays = console.moderation.urls.plays(base, None, console.web.clock.now());
+    let url = is_whole.then(|| plays.recording(file, None)).flatten();
     let url = url.ok_or_else(|| refused(Code::NoRecording, "there is no such recording"))?;
     Ok(json!({ "playURL": url }))
 }

@@ -85,7 +85,8 @@ struct Ids<'a> {
 pub async fn get_pushers(member: &Member<'_>) -> Sent {
     let body: Ids<'_> = member.call.body()?;
     let id = member.room(body.room_id.as_ref())?;
-    let lens = member.lens();
+    let plays = member.plays();
+    let lens = member.lens(&plays);
     let mut sent = Err(Refusal::NoRoom.into());
     let most = body.limits.map(|_| member.call.weapp.rooms.capacity(member.kind));
     let see = &mut |room: &room::Room, viewers| {
@@ -130,7 +131,8 @@ pub async fn heartbeat(member: &Member<'_>) -> Sent {
 }
 
 async fn members(member: &Member<'_>, id: &RoomId) -> Sent {
-    let lens = member.lens();
+    let plays = member.plays();
+    let lens = member.lens(&plays);
     // The room may have closed since the heartbeat.
     let mut sent = Err(Refusal::NotMember.into());
     let see = &mut |room: &room::Room, _| sent = fields(|out| Members { room, lens }.write(out));

@@ -8,7 +8,6 @@ use super::reply::{Fail, Sent, success};
 use ::rooms::recordings::Listed;
 use ::rooms::recordings::finished::{Finished, Place, is_id};
 use room::{Kind, RoomId, UserId};
-use streams::live::Viewer;
 
 /// Most recordings of one answer.
 const MAX_COUNT: i64 = 200;
@@ -104,13 +103,9 @@ fn may_see(member: &Member<'_>, record: &Finished) -> bool {
 }
 
 fn shown(member: &Member<'_>, id: String, record: Finished) -> Record {
-    let viewer = Viewer::new(&member.session.user, record.room.as_ref());
     let play_url = match record.place {
         Place::Url(url) => url,
-        Place::File(file) => {
-            let url = member.call.weapp.urls.recording(&member.call.base(), &file, Some(&viewer), member.call.now);
-            url.unwrap_or_default()
-        }
+        Place::File(file) => member.plays().recording(&file, record.room.as_ref()).unwrap_or_default(),
     };
     Record {
         record_id: id,

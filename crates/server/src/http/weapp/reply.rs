@@ -299,13 +299,33 @@ pub fn fields(write: impl FnOnce(&mut Vec<u8>)) -> Sent {
     Ok(body)
 }
 
-/// A success whose only field is a list that is JSON already: items joined by commas.
-pub fn list(field: &str, items: &[u8]) -> Sent {
-    let mut body = Vec::with_capacity(items.len() + 96);
-    for piece in [BEGUN, ",\"", field, "\":["] {
-        body.extend_from_slice(piece.as_bytes());
+/// A success whose only field is a list, written item by item.
+pub struct List {
+    body: Vec<u8>,
+    empty: usize,
+}
+
+impl List {
+    /// An empty list. `expected` bytes of items have room at once.
+    pub fn new(field: &str, expected: usize) -> Self {
+        let mut body = Vec::with_capacity(expected + 96);
+        for piece in [BEGUN, ",\"", field, "\":["] {
+            body.extend_from_slice(piece.as_bytes());
+        }
+        Self { empty: body.len(), body }
     }
-    body.extend_from_slice(items);
-    body.extend_from_slice(b"]}");
-    Ok(body)
+
+    /// One more item, which is written as JSON.
+    pub fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.body.len() > self.empty {
+            self.body.push(b',');
+        }
+        write(&mut self.body);
+    }
+
+    /// The answer.
+    pub fn sent(mut self) -> Sent {
+        self.body.extend_from_slice(b"]}");
+        Ok(self.body)
+    }
 }

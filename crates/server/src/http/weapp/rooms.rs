@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::body::{Number, Text};
 use super::call::Member;
 use super::pushers;
-use super::reply::{Fail, Sent, done, list, success};
+use super::reply::{Fail, List, Sent, done, success};
 use super::view::{Lens, RoomView};
 use room::{Refusal, RoomId};
 use sign::token::Generation;
 use store::error::Error;
+use streams::live::Plays;
 
 /// Most rooms of one answer.
 const MAX_COUNT: i64 = 200;
@@ -104,25 +105,30 @@ pub async fn get_room_list(member: &Member<'_>) -> Sent {
     if count == 0 {
         return Err(Fail::malformed("cnt 必须大于 0"));
     }
-    let lens = member.lens();
-    let mut items = Vec::with_capacity(32 * 1024);
-    let see = &mut |room: &room::Room, viewers: usize| {
-        if !items.is_empty() {
-            items.push(b',');
-        }
-        items.push(b'{');
-        RoomView { room, viewers, lens, detailed: false }.write(&mut items);
-        items.push(b'}');
-    };
     let index = usize::try_from(index).unwrap_or(usize::MAX);
     let count = usize::try_from(count).unwrap_or_default();
+    let plays = member.plays();
+    let lens = member.lens(&plays);
+    let mut rooms = List::new("rooms", count.min(32) * 1024);
+    let see = &mut |room: &room::Room, viewers: usize| {
+        rooms.add(|out| {
+            out.push(b'{');
+            RoomView { room, viewers, lens, detailed: false }.write(out);
+            out.push(b'}');
+        });
+    };
     member.call.weapp.rooms.list(member.kind, index, count, see).await?;
-    list("rooms", &items)
+    rooms.sent()
 }
 
 impl Member<'_> {
+    /// Makes the play URLs of the answer to this member.
+    pub fn plays(&self) -> Plays<'_> {
+        self.call.weapp.urls.plays(self.call.base(), Some(&self.session.user), self.call.now)
+    }
+
     /// How this member sees rooms.
-    pub fn lens(&self) -> Lens<'_> {
-        Lens { urls: &self.call.weapp.urls, base: self.call.base(), user: &self.session.user, now: self.call.now }
+    pub fn lens<'a>(&'a self, plays: &'a Plays<'a>) -> Lens<'a> {
+        Lens { plays, user: &self.session.user }
     }
 }

@@ -12,7 +12,7 @@ use crate::http::api::repeat;
 pub async fn answer(call: &Call<'_>) -> Reply {
     match mark(call) {
         Ok(None) => run(call).await,
-        Ok(Some(mark)) => ::rooms::once::named(mark, run(call)).await,
+        Ok(Some(mark)) => Box::pin(::rooms::once::named(mark, run(call))).await,
         Err(fail) => Reply::from_sent(Err(fail), None),
     }
 }
@@ -30,6 +30,7 @@ fn mark(call: &Call<'_>) -> Result<Option<u64>, Fail> {
 }
 
 async fn run(call: &Call<'_>) -> Reply {
+    // Boxed: what is large and seldom asked would else make the future of every call as large.
     match call.name {
         Name::Entry(EntryCall::Login) => login::login(call),
         Name::Entry(EntryCall::GetImLoginInfo) => Reply::from_sent(utils::get_im_login_info(call), None),
@@ -41,9 +42,9 @@ async fn run(call: &Call<'_>) -> Reply {
                 Reply::from_sent(of_member(&member, name).await, Some(user))
             }
         },
-        Name::Util(name) => Reply::from_sent(utils::run(call, name).await, None),
-        Name::Webrtc(name) => Reply::from_sent(webrtc_room::run(call, Kind::Webrtc, name).await, None),
-        Name::Webexe(name) => Reply::from_sent(webrtc_room::run(call, Kind::Webexe, name).await, None),
+        Name::Util(name) => Reply::from_sent(Box::pin(utils::run(call, name)).await, None),
+        Name::Webrtc(name) => Reply::from_sent(Box::pin(webrtc_room::run(call, Kind::Webrtc, name)).await, None),
+        Name::Webexe(name) => Reply::from_sent(Box::pin(webrtc_room::run(call, Kind::Webexe, name)).await, None),
     }
 }
 

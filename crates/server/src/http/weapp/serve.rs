@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -106,10 +107,10 @@ where
             Ok(body) => {
                 let call = Call::new(weapp, id, name, &parts, body, begun).from(peer);
                 // A panic is a defect of ours: it costs this one call, whose answer has its number.
-                let run = AssertUnwindSafe(run::answer(&call)).catch_unwind();
+                let mut run = pin!(AssertUnwindSafe(run::answer(&call)).catch_unwind());
                 let done = match &traced {
-                    None => run.await,
-                    Some(traced) => Box::pin(traced.within(run)).await,
+                    None => run.as_mut().await,
+                    Some(traced) => Box::pin(traced.within(run.as_mut())).await,
                 };
                 done.unwrap_or_else(|_| Reply::internal(id))
             }

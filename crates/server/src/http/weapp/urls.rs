@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::body::Text;
 use super::call::Member;
 use super::reply::{Sent, success};
-use streams::live::Viewer;
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -47,15 +46,15 @@ pub fn get_push_url(member: &Member<'_>) -> Sent {
     let now = member.call.now;
     let base = member.call.base();
     let stream = urls.stream(room.as_ref(), user, (sign::fresh_id() & 0xffff) as u16)?;
-    let viewer = Viewer::new(user, room.as_ref());
-    let play = urls.play(base, &stream, Some(&viewer), now);
+    let plays = urls.plays(base, Some(user), now);
+    let play = plays.of(&stream, room.as_ref());
     success(&PushUrl {
         push_url: urls.push(&base, &stream, now),
         accelerate_url: play.accelerate().to_string(),
         whip_url: urls.whip(&base, &stream, now),
         whep_url: play.whep().to_string(),
-        flv_url: play.http("flv").to_string(),
-        hls_url: play.http("m3u8").to_string(),
+        flv_url: play.flv().to_string(),
+        hls_url: play.hls().to_string(),
         webrtc_url: play.webrtc().to_string(),
         webrtc_push_url: urls.push_webrtc(&base, &stream, now),
         srt_push_url: urls.push_srt(&stream, now),

@@ -113,12 +113,13 @@ fn get_test_pushurl(call: &Call<'_>) -> Sent {
     let now = call.now;
     let user = UserId::parse("test")?;
     let stream = urls.stream(None, &user, (sign::fresh_id() & 0xffff) as u16)?;
-    let play = urls.play(base, &stream, None, now);
+    let plays = urls.plays(base, None, now);
+    let play = plays.of(&stream, None);
     success(&json!({
         "url_push": urls.push(&base, &stream, now),
-        "url_play_flv": play.http("flv").to_string(),
-        "url_play_rtmp": play.plain("rtmp").to_string(),
-        "url_play_hls": play.http("m3u8").to_string(),
+        "url_play_flv": play.flv().to_string(),
+        "url_play_rtmp": play.rtmp().to_string(),
+        "url_play_hls": play.hls().to_string(),
         "url_play_acc": play.accelerate().to_string(),
     }))
 }
@@ -127,7 +128,8 @@ fn get_test_rtmpaccurl(call: &Call<'_>) -> Sent {
     let urls = &call.weapp.urls;
     let user = UserId::parse("test")?;
     let stream = urls.stream(None, &user, (sign::fresh_id() & 0xffff) as u16)?;
-    success(&json!({ "url_rtmpacc": urls.play(call.base(), &stream, None, call.now).accelerate().to_string() }))
+    let plays = urls.plays(call.base(), None, call.now);
+    success(&json!({ "url_rtmpacc": plays.of(&stream, None).accelerate().to_string() }))
 }
 
 /// Looks at the settings, and asks each configured service whether it admits us with them.

@@ -1,24 +1,20 @@
 //! Rooms as clients see them.
 
 use room::custom::Value;
-use room::{Custom, Kind, Millis, Pusher, Room, UserId};
+use room::{Custom, Kind, Pusher, Room, UserId};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use streams::live::{Base, Play, Url, Urls, Viewer};
+use streams::live::{Play, Plays, Url};
 
 /// What the same room looks like differs by who asks, and how they reached us.
 #[derive(Clone, Copy)]
 pub struct Lens<'a> {
     /// Makes the URLs.
-    pub urls: &'a Urls,
-    /// Where the client came from.
-    pub base: Base<'a>,
+    pub plays: &'a Plays<'a>,
     /// Who asks: the URLs are theirs.
     pub user: &'a UserId,
-    /// Now.
-    pub now: Millis,
 }
 
 /// A room, in `rooms` and as the answer of `get_pushers`.
@@ -40,20 +36,19 @@ impl RoomView<'_> {
     pub fn write(&self, out: &mut Vec<u8>) {
         let Self { room, lens, .. } = self;
         let creator = room.creator.as_ref();
-        let viewer = Viewer::new(lens.user, Some(&room.id));
-        let play = |stream| lens.urls.play(lens.base, stream, Some(&viewer), lens.now);
+        let play = |stream| lens.plays.of(stream, Some(&room.id));
         let mixed = creator.map(|(_, stream)| play(stream));
         out.extend_from_slice(b"\"roomID\":");
-        json(out, room.id.as_str());
-        field(out, "roomInfo");
-        json(out, &*room.info);
-        field(out, "roomCreator");
-        json(out, creator.map_or("", |(user, _)| user.as_str()));
+        text(out, room.id.as_str());
+        out.extend_from_slice(b",\"roomInfo\":");
+        text(out, &room.info);
+        out.extend_from_slice(b",\"roomCreator\":");
+        text(out, creator.map_or("", |(user, _)| user.as_str()));
         // The creator's stream is signed and written once; where it stands again, it is copied.
         let mut written = 0..0;
         match &mixed {
             Some(play) => {
-                url(out, "mixedPlayURL", play.mixed());
+                url(out, b",\"mixedPlayURL\":\"", play.mixed());
                 let from = out.len();
                 play_urls(out, play);
                 written = from..out.len();
@@ -63,20 +58,20 @@ impl RoomView<'_> {
             ),
         }
         if !self.detailed {
-            field(out, "roomType");
-            json(out, room.kind.path());
+            out.extend_from_slice(b",\"roomType\":");
+            text(out, room.kind.path());
         }
-        field(out, "custom");
+        out.extend_from_slice(b",\"custom\":");
         custom(out, room);
         if self.detailed {
-            field(out, "roomStatusCode");
+            out.extend_from_slice(b",\"roomStatusCode\":");
             json(out, &room.status);
         }
         if room.kind == Kind::Live {
-            field(out, "audienceCount");
+            out.extend_from_slice(b",\"audienceCount\":");
             json(out, &self.viewers);
         }
-        field(out, "pushers");
+        out.extend_from_slice(b",\"pushers\":");
         let co_anchor = self.detailed || room.pushers.iter().any(|pusher| pusher.user == *lens.user);
         list(out, &room.pushers, |out, pusher| {
             match mixed.as_ref().filter(|_| creator.is_some_and(|(_, stream)| *stream == pusher.stream)) {
@@ -100,7 +95,7 @@ fn custom(out: &mut Vec<u8>, room: &Room) {
     if room.custom.is_empty() {
         out.extend_from_slice(b"\"{}\"");
     } else {
-        json(out, &custom_text(&room.custom));
+        text(out, &custom_text(&room.custom));
     }
 }
 
@@ -116,12 +111,11 @@ impl Members<'_> {
     /// Appends the fields as JSON, without the braces.
     pub fn write(&self, out: &mut Vec<u8>) {
         let Self { room, lens } = self;
-        let viewer = Viewer::new(lens.user, Some(&room.id));
         out.extend_from_slice(b"\"roomStatusCode\":");
         json(out, &room.status);
-        field(out, "pushers");
+        out.extend_from_slice(b",\"pushers\":");
         list(out, &room.pushers, |out, pusher| {
-            let play = lens.urls.play(lens.base, &pusher.stream, Some(&viewer), lens.now);
+            let play = lens.plays.of(&pusher.stream, Some(&room.id));
             // Whoever sends heartbeats pushes here.
             pusher_fields(out, pusher, &play, true);
             play_urls(out, &play);
@@ -145,25 +139,19 @@ fn list<'a>(out: &mut Vec<u8>, pushers: &'a [Pusher], mut each: impl FnMut(&mut 
 /// A pusher up to what the audience plays.
 fn pusher_fields(out: &mut Vec<u8>, pusher: &Pusher, play: &Play<'_>, co_anchor: bool) {
     out.extend_from_slice(b"{\"userID\":");
-    json(out, pusher.user.as_str());
-    field(out, "userName");
-    json(out, &*pusher.name);
-    field(out, "userAvatar");
-    json(out, &*pusher.avatar);
-    url(out, "accelerateURL", play.accelerate_for(co_anchor));
+    text(out, pusher.user.as_str());
+    out.extend_from_slice(b",\"userName\":");
+    text(out, &pusher.name);
+    out.extend_from_slice(b",\"userAvatar\":");
+    text(out, &pusher.avatar);
+    url(out, b",\"accelerateURL\":\"", play.accelerate_for(co_anchor));
 }
 
 fn play_urls(out: &mut Vec<u8>, play: &Play<'_>) {
-    url(out, "flvURL", play.http("flv"));
-    url(out, "hlsURL", play.http("m3u8"));
-    url(out, "whepURL", play.whep());
-    url(out, "webrtcURL", play.webrtc());
-}
-
-fn field(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
+    url(out, b",\"flvURL\":\"", play.flv());
+    url(out, b",\"hlsURL\":\"", play.hls());
+    url(out, b",\"whepURL\":\"", play.whep());
+    url(out, b",\"webrtcURL\":\"", play.webrtc());
 }
 
 fn json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
@@ -171,10 +159,20 @@ fn json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     let _ = serde_json::to_writer(out, value);
 }
 
-/// A URL made here: its hosts, paths and names are checked to hold nothing that JSON escapes.
-fn url(out: &mut Vec<u8>, name: &str, url: Url<'_>) {
-    field(out, name);
+/// A text as JSON. Most hold nothing to escape, which is seen at many bytes a time.
+fn text(out: &mut Vec<u8>, text: &str) {
+    let escapes = text.bytes().fold(false, |found, b| found | (b < b' ') | (b == b'"') | (b == b'\\'));
+    if escapes {
+        return json(out, text);
+    }
     out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+/// A field that is a URL made here: its hosts, paths and names are checked to hold nothing that JSON escapes.
+fn url(out: &mut Vec<u8>, field: &[u8], url: Url<'_>) {
+    out.extend_from_slice(field);
     url.append_to(out);
     out.push(b'"');
 }
@@ -203,4 +201,18 @@ impl Serialize for CustomView<'_> {
 /// Custom fields as a JSON text.
 pub fn custom_text(custom: &Custom) -> String {
     serde_json::to_string(&CustomView(custom)).unwrap_or_else(|_| "{}".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn texts_are_written_as_serde_writes_them(text in "[ -~\\x00-\\x1f\\x7f一-丠]{0,40}|[a-z]{0,20}[\"\\\\]?") {
+            let mut out = Vec::new();
+            super::text(&mut out, &text);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());
+        }
+    }
 }

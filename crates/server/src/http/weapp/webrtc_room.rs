@@ -11,7 +11,7 @@ use sign::room_key;
 use super::body::{Number, Text};
 use super::call::Call;
 use super::name::ListedCall;
-use super::reply::{Fail, Sent, done, list, success};
+use super::reply::{Fail, List, Sent, done, success};
 use access::operator::Need;
 use rooms::{NewCall, room_status, room_type, shown_id};
 use store::error::Error;
@@ -236,11 +236,8 @@ async fn get_room_list(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
     };
     let index = number(body.index, 0)?;
     let count = number(body.count, MAX_COUNT)?.min(MAX_COUNT);
-    let mut items = Vec::with_capacity(4096);
+    let mut rooms = List::new("rooms", 4096);
     let see = &mut |room: &Room, _: usize| {
-        if !items.is_empty() {
-            items.push(b',');
-        }
         let view = CallView {
             room_id: shown_id(room),
             room_info: &room.info,
@@ -249,14 +246,16 @@ async fn get_room_list(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
             status: (kind == Kind::Webexe).then(|| room_status(room)),
             members: members(room),
         };
-        // Writing to memory cannot fail.
-        let _ = serde_json::to_writer(&mut items, &view);
+        rooms.add(|out| {
+            // Writing to memory cannot fail.
+            let _ = serde_json::to_writer(out, &view);
+        });
     };
     let of_type = Some(text(&body.room_type)).filter(|of_type| !of_type.is_empty());
     let index = usize::try_from(index).unwrap_or(usize::MAX);
     let count = usize::try_from(count).unwrap_or_default();
     call.weapp.rooms.list_calls(kind, index, count, of_type, see).await?;
-    list("rooms", &items)
+    rooms.sent()
 }
 
 async fn get_room_members(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {

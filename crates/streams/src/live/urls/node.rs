@@ -13,7 +13,7 @@ impl Urls {
     /// The query with which one node pulls a stream from another, for a minute.
     #[must_use]
     pub fn pull_query(&self, stream: &str, now: Millis) -> String {
-        push_url::sign(self.algorithm, &self.keys.node, stream, now.secs().saturating_add(PULL))
+        self.keys.node.sign(stream, now.secs().saturating_add(PULL))
     }
 
     /// Whether this query is a node's.
@@ -23,6 +23,11 @@ impl Urls {
     pub fn may_pull(&self, stream: &str, query: &str, now: Millis) -> Result<u64, Invalid> {
         // Clocks of nodes differ a little.
         let ends = now.secs()..=now.secs().saturating_add(2 * PULL);
-        push_url::verify(stream, &Query::parse(query)?, &[&self.keys.node, &self.backup.read().node], ends)
+        push_url::verify(
+            stream,
+            &Query::parse(query)?,
+            &[&self.keys.node.secret, &self.backup.read().node.secret],
+            ends,
+        )
     }
 }

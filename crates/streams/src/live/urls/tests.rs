@@ -3,6 +3,7 @@
 use super::super::base::Scheme;
 use super::*;
 use sign::Secret;
+use sign::push_url::Algorithm;
 
 const NOW: Millis = Millis(1_700_000_000_000);
 
@@ -30,13 +31,13 @@ fn urls_lead_back_to_where_the_client_came_from() {
     assert!(push.starts_with("rtmp://localhost/live/8525_r_alice?bizid=8525&txSecret="), "{push}");
     let push = urls(2935).push(&base("[::1]:5757"), &stream, NOW);
     assert!(push.starts_with("rtmp://[::1]:2935/live/"), "{push}");
-    let flv = urls(1935).play(base("localhost:5757"), &stream, None, NOW).http("flv").to_string();
+    let flv = urls(1935).plays(base("localhost:5757"), None, NOW).of(&stream, None).flv().to_string();
     assert!(flv.starts_with("http://localhost:5757/live/8525_r_alice.flv?txSecret="), "{flv}");
     let at = base("localhost:5757");
-    let play = urls(1935).play(at, &stream, None, NOW).whep().to_string();
+    let play = urls(1935).plays(at, None, NOW).of(&stream, None).whep().to_string();
     assert!(play.starts_with("http://localhost:5757/whep/8525_r_alice?txSecret="), "{play}");
     assert!(urls(1935).may_play(stream.as_str(), query(&play), NOW).is_ok());
-    let play = urls(1935).play(at, &stream, None, NOW).webrtc().to_string();
+    let play = urls(1935).plays(at, None, NOW).of(&stream, None).webrtc().to_string();
     assert!(play.starts_with("webrtc://localhost/live/8525_r_alice?txSecret="), "no port: {play}");
     assert!(urls(1935).may_play(stream.as_str(), query(&play), NOW).is_ok());
     let whip = urls(1935).whip(&at, &stream, NOW);
@@ -48,10 +49,10 @@ fn urls_lead_back_to_where_the_client_came_from() {
         ..Settings::default()
     };
     let set = Urls::new(&set, 1935);
-    let play = set.play(base("x"), &stream, None, NOW).webrtc().to_string();
+    let play = set.plays(base("x"), None, NOW).of(&stream, None).webrtc().to_string();
     assert!(play.starts_with("webrtc://play.example.com/live/"), "{play}");
     assert!(set.push(&base("x"), &stream, NOW).starts_with("rtmp://push.example.com:443/live/"));
-    let accelerate = set.play(base("x"), &stream, None, NOW).accelerate().to_string();
+    let accelerate = set.plays(base("x"), None, NOW).of(&stream, None).accelerate().to_string();
     assert!(accelerate.starts_with("rtmp://play.example.com:444/live/"), "{accelerate}");
 }
 
@@ -60,7 +61,7 @@ fn who_may_play_may_not_push() {
     let urls = urls(1935);
     let stream = StreamId::parse("8525_r_alice").unwrap();
     let push = urls.push(&base("h"), &stream, NOW);
-    let play = urls.play(base("h"), &stream, None, NOW).accelerate().to_string();
+    let play = urls.plays(base("h"), None, NOW).of(&stream, None).accelerate().to_string();
     assert!(urls.may_push(stream.as_str(), query(&push), NOW).is_ok());
     assert!(urls.may_play(stream.as_str(), query(&play), NOW).is_ok());
     assert!(urls.may_play(stream.as_str(), query(&push), NOW).is_ok(), "a pusher may see itself");
@@ -76,11 +77,11 @@ fn a_play_url_says_whom_it_is_for_and_cannot_be_made_anybody_elses() {
     let r = room("r");
     let holder = |user: &UserId, room: Option<&RoomId>| Holder { user: Some(user.clone()), room: room.cloned() };
     let stream = urls.stream(Some(&r), &user("bob"), 0).unwrap();
-    let play = |stream: &StreamId, viewer: &Viewer<'_>| {
-        let url = urls.play(base("h"), stream, Some(viewer), NOW).http("m3u8").to_string();
+    let play = |stream: &StreamId, room: Option<&RoomId>| {
+        let url = urls.plays(base("h"), Some(&alice), NOW).of(stream, room).hls().to_string();
         query(&url).to_owned()
     };
-    let named = play(&stream, &Viewer::new(&alice, Some(&r)));
+    let named = play(&stream, Some(&r));
     assert!(named.ends_with("&uid=alice_b~26c"), "the stream's name tells the room: {named}");
     assert_eq!(urls.may_play(stream.as_str(), &named, NOW), Ok(holder(&alice, Some(&r))));
     // Neither without the name, nor with another one, in another room, for another stream or at another time.
@@ -95,13 +96,13 @@ fn a_play_url_says_whom_it_is_for_and_cannot_be_made_anybody_elses() {
     // A name that tells no room, or might tell another one, is told the room.
     let fresh = urls.stream(None, &user("r_x"), 0xabcd).unwrap();
     assert_eq!(fresh.as_str(), "8525_r_x_abcd");
-    let told = play(&fresh, &Viewer::new(&alice, Some(&r)));
+    let told = play(&fresh, Some(&r));
     assert!(told.ends_with("&rid=r"), "{told}");
     assert_eq!(urls.may_play(fresh.as_str(), &told, NOW), Ok(holder(&alice, Some(&r))));
     assert!(urls.may_play(fresh.as_str(), told.strip_suffix("&rid=r").unwrap(), NOW).is_err());
-    assert_eq!(urls.may_play(fresh.as_str(), &play(&fresh, &Viewer::new(&alice, None)), NOW), Ok(holder(&alice, None)));
+    assert_eq!(urls.may_play(fresh.as_str(), &play(&fresh, None), NOW), Ok(holder(&alice, None)));
     // What was signed by the app's backend is anybody's; what may push is its user's.
-    let anybodys = urls.play(base("h"), &stream, None, NOW).http("flv").to_string();
+    let anybodys = urls.plays(base("h"), None, NOW).of(&stream, None).flv().to_string();
     assert_eq!(urls.may_play(stream.as_str(), query(&anybodys), NOW), Ok(Holder::default()));
     let push = urls.push(&base("h"), &stream, NOW);
     assert_eq!(urls.may_play(stream.as_str(), query(&push), NOW), Ok(holder(&user("bob"), Some(&r))));
@@ -145,8 +146,7 @@ fn a_url_is_no_permission_for_a_stream_whose_name_is_shorter_or_longer() {
     let stream = urls.stream(Some(&room("r")), &user("alice00"), 0).unwrap();
     let push = urls.push(&base("h"), &stream, NOW);
     let viewer = user("alice00");
-    let viewer = Viewer::new(&viewer, None);
-    let play = urls.play(base("h"), &stream, Some(&viewer), NOW).accelerate().to_string();
+    let play = urls.plays(base("h"), Some(&viewer), NOW).of(&stream, None).accelerate().to_string();
     for url in [&push, &play] {
         let (before, time) = query(url).split_once("txTime=").unwrap();
         let (time, after) = time.split_at(8);
@@ -215,12 +215,12 @@ fn tencent_urls_have_the_forms_that_its_domains_know() {
         format!("rtmp://5000.livepush.myqcloud.com/{path}?bizid=5000&{signed}")
     );
     assert_eq!(
-        legacy.play(base, &stream, None, NOW).accelerate().to_string(),
+        legacy.plays(base, None, NOW).of(&stream, None).accelerate().to_string(),
         format!("rtmp://5000.liveplay.myqcloud.com/{path}?bizid=5000&{signed}"),
         "the play host, with the push key"
     );
     assert_eq!(
-        legacy.play(base, &stream, None, NOW).http("flv").to_string(),
+        legacy.plays(base, None, NOW).of(&stream, None).flv().to_string(),
         format!("http://5000.liveplay.myqcloud.com/{path}.flv")
     );
     let own = Urls::new(&settings("push.example.com", "play.example.com", "another key"), 1935);
@@ -229,13 +229,17 @@ fn tencent_urls_have_the_forms_that_its_domains_know() {
     let srt =
         format!("srt://push.example.com:9000?streamid=#!::h=push.example.com,r={path},{}", signed.replace('&', ","));
     assert_eq!(own.push_srt(&stream, NOW).unwrap(), srt);
-    let hls = own.play(base, &stream, None, NOW).http("m3u8").to_string();
+    let hls = own.plays(base, None, NOW).of(&stream, None).hls().to_string();
     assert!(
         hls.starts_with(&format!("http://play.example.com/{path}.m3u8?txSecret=")) && !hls.contains(signed),
         "{hls}"
     );
     assert!(
-        own.play(base, &stream, None, NOW).plain("webrtc").to_string().starts_with("webrtc://play.example.com/live/")
+        own.plays(base, None, NOW)
+            .of(&stream, None)
+            .webrtc()
+            .to_string()
+            .starts_with("webrtc://play.example.com/live/")
     );
     // What we hand out, and what the app's backend made with the backup key, is taken.
     for url in [own.push(&base, &stream, NOW), own.push_webrtc(&base, &stream, NOW).unwrap(), srt] {
@@ -258,10 +262,11 @@ fn no_url_of_webrtc_is_given_where_it_is_switched_off() {
     let stream = StreamId::parse("5000_room1_user1").unwrap();
     for on in [true, false] {
         let urls = Urls::new(&Settings::default(), 1935).with_webrtc(on);
-        let play = urls.play(base("h:1"), &stream, None, NOW);
+        let plays = urls.plays(base("h:1"), None, NOW);
+        let play = plays.of(&stream, None);
         let given = [urls.whip(&base("h:1"), &stream, NOW), play.whep().to_string(), play.webrtc().to_string()];
         assert!(given.iter().all(|url| url.is_empty() != on), "{given:?}");
-        assert!(!play.http("flv").to_string().is_empty());
+        assert!(!play.flv().to_string().is_empty());
     }
 }
 
@@ -276,10 +281,10 @@ fn the_push_key_is_exchanged_without_a_gap() {
     };
     let steps = [at("old", ""), at("old", "new"), at("new", "old"), at("new", "")];
     let stream = StreamId::parse("8525_r_alice").unwrap();
-    let viewer = Viewer { user: "bob".into(), room: None };
+    let viewer = user("bob");
     let takes = |from: &Urls, to: &Urls| {
         let name = stream.as_str();
-        let play = |viewer| from.play(base("h"), &stream, viewer, NOW).http("flv").to_string();
+        let play = |viewer| from.plays(base("h"), viewer, NOW).of(&stream, None).flv().to_string();
         [
             to.may_push(name, query(&from.push(&base("h"), &stream, NOW)), NOW).is_ok(),
             to.may_play(name, query(&play(None)), NOW).is_ok(),
