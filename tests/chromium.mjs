@@ -2,9 +2,9 @@
 
 import { createRequire } from 'node:module';
 
-/** `camera`: a made-up camera and microphone, which pages may use without asking. `addresses`: offers name the machine's own
- *  addresses. `flags`: more. */
-export function launch({ camera = false, addresses = false, flags = [] } = {}) {
+/** `camera`: a made-up camera and microphone, which pages may use without asking. `fps`: pictures a second of what is made up.
+ *  `addresses`: offers name the machine's own addresses. `flags`: more. */
+export function launch({ camera = false, fps = 20, addresses = false, flags = [] } = {}) {
   const { chromium } = createRequire(`${process.env.NODE_MODULES}/`)('playwright-core');
   const without = ['LocalNetworkAccessChecks', ...(addresses ? ['WebRtcHideLocalIpsWithMdns'] : [])];
   return chromium.launch({
@@ -16,7 +16,8 @@ export function launch({ camera = false, addresses = false, flags = [] } = {}) {
       '--disable-background-networking',
       '--autoplay-policy=no-user-gesture-required',
       `--disable-features=${without}`,
-      ...(camera ? ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream'] : []),
+      `--use-fake-device-for-media-stream=fps=${fps}`,
+      ...(camera ? ['--use-fake-ui-for-media-stream'] : []),
       ...flags,
     ],
   });

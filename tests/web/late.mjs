@@ -1,7 +1,7 @@
 // Browsers make no keyframe unasked. Whoever comes late still sees and hears them at once, by whatever protocol and at
 // whatever node: players, a recording, the mixer, and the audience of the mix, which gets it by every protocol.
-// LATE says how many seconds after the start others come (3,40,90 by hand), TURNS how often there is a mix, SLACK what the
-// machine may take.
+// LATE says how many seconds after the start others come (3,40,90 by hand), TURNS how often there is a mix (10 by hand), SLACK what
+// the machine may take.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,8 +10,8 @@ import path from 'node:path';
 import { bare, decoded, heard, isBlue, isRed, output, plays, stream } from './probes.mjs';
 import { browse, nodes, until } from './stage.mjs';
 
-const LATE = (process.env.LATE ?? '3,18').split(',').map(Number);
-const TURNS = Number(process.env.TURNS ?? 4);
+const LATE = (process.env.LATE ?? '15').split(',').map(Number);
+const TURNS = Number(process.env.TURNS ?? 2);
 /** What the machine may take beside the server: a program's start and its look at the stream, on busy cores. */
 const SLACK = Number(process.env.SLACK ?? 2_000);
 const dir = mkdtempSync(path.join(tmpdir(), 'roomservice-late-'));

@@ -110,8 +110,8 @@ export async function until(what, ask, within = 20_000) {
 
 /** `ui`: pages get devices without a choice; without it only what they were permitted. `flags`: more for Chromium. */
 export async function browse({ ui = true, flags = [] } = {}) {
-  const devices = ui ? { camera: true, flags } : { flags: ['--use-fake-device-for-media-stream', ...flags] };
-  const browser = await launch({ addresses: true, ...devices });
+  // Few pictures: what draws and encodes here is the processor that all else runs on.
+  const browser = await launch({ camera: ui, fps: 10, addresses: true, flags });
   const problems = [];
   /**
    * A page of a person of its own; `init`: scripts with their arguments that run in it first; `excuse`: it goes on where

@@ -11,6 +11,8 @@ import { language, locale, switchLanguage, t, why } from './text.js';
 const session = new Session({ platform: browser(), language: locale, mediaAtServer: true });
 const view = document.getElementById('view');
 let shown = null;
+/** The view before, until it has gone. */
+let leaving = null;
 let turn = 0;
 
 document.documentElement.lang = locale;
@@ -100,6 +102,10 @@ async function goOn() {
 
 async function logOut() {
   pasted.forget();
+  // Whichever address was chosen last, nothing more is shown; a room is left first.
+  removeEventListener('hashchange', route);
+  turn += 1;
+  await leaving;
   await shown?.close();
   await session.close();
   location.hash = '#/';
@@ -167,9 +173,9 @@ function start() {
 async function route() {
   const mine = ++turn;
   const [, kind, id] = location.hash.split('/');
-  const leaving = shown;
+  leaving = shown?.close();
   shown = null;
-  await leaving?.close();
+  await leaving;
   // Another address was chosen while we left.
   if (mine !== turn) return;
   if (['double_room', 'multi_room', 'live_room'].includes(kind) && id) {
