@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 
-/** `camera`: a made-up camera and microphone, which pages may use without asking. `fps`: pictures a second of what is made up.
+/** Cameras and microphones are made up. `camera`: pages may use them without asking. `fps`: pictures a second of a camera.
  *  `addresses`: offers name the machine's own addresses. `flags`: more. */
 export function launch({ camera = false, fps = 20, addresses = false, flags = [] } = {}) {
   const { chromium } = createRequire(`${process.env.NODE_MODULES}/`)('playwright-core');

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { bare, decoded, heard, isBlue, isRed, output, plays, stream } from './probes.mjs';
 import { browse, nodes, until } from './stage.mjs';
 
-const LATE = (process.env.LATE ?? '15').split(',').map(Number);
+const LATE = (process.env.LATE ?? '3,15').split(',').map(Number);
 const TURNS = Number(process.env.TURNS ?? 2);
 /** What the machine may take beside the server: a program's start and its look at the stream, on busy cores. */
 const SLACK = Number(process.env.SLACK ?? 2_000);

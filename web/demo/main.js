@@ -11,8 +11,10 @@ import { language, locale, switchLanguage, t, why } from './text.js';
 const session = new Session({ platform: browser(), language: locale, mediaAtServer: true });
 const view = document.getElementById('view');
 let shown = null;
-/** The view before, until it has gone. */
+/** The views before, until they have gone. */
 let leaving = null;
+/** Logged out. */
+let out = false;
 let turn = 0;
 
 document.documentElement.lang = locale;
@@ -102,11 +104,9 @@ async function goOn() {
 
 async function logOut() {
   pasted.forget();
-  // Whichever address was chosen last, nothing more is shown; a room is left first.
-  removeEventListener('hashchange', route);
-  turn += 1;
-  await leaving;
-  await shown?.close();
+  // The page is loaded anew: no other view is shown, and a room is left first.
+  out = true;
+  await Promise.allSettled([leaving, shown?.close()]);
   await session.close();
   location.hash = '#/';
   location.reload();
@@ -171,17 +171,18 @@ function start() {
 
 /** `#/` is the list, `#/live_room/ID` a room. */
 async function route() {
+  if (out) return;
   const mine = ++turn;
   const [, kind, id] = location.hash.split('/');
-  leaving = shown?.close();
+  leaving = Promise.all([leaving, shown?.close()]);
   shown = null;
   await leaving;
   // Another address was chosen while we left.
-  if (mine !== turn) return;
+  if (out || mine !== turn) return;
   if (['double_room', 'multi_room', 'live_room'].includes(kind) && id) {
     // The list needs none of it.
     const { RoomView } = await import('./room.js');
-    if (mine !== turn) return;
+    if (out || mine !== turn) return;
     shown = new RoomView({
       session,
       kind,

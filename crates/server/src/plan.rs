@@ -72,7 +72,7 @@ mod cost {
     pub const MIXES_A_CORE: f64 = 2.0;
     pub const MIX: f64 = 100.0;
     /// Memory in MB: at rest, for a stream, and for viewers of each kind and rooms.
-    pub const AT_REST: f64 = 20.0;
+    pub const AT_REST: f64 = 24.0;
     pub const PUBLISHER: f64 = 0.5;
     pub const FLV_VIEWER: f64 = 0.02;
     pub const WEBRTC_VIEWER: f64 = 0.11;

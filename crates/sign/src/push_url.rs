@@ -40,8 +40,7 @@ pub fn sign(algorithm: Algorithm, key: &Secret, stream: &str, expires_at: u64) -
     Signer::new(algorithm, key).sign(stream, &tx_time(expires_at))
 }
 
-/// A hash that has begun with a key. Who signs many names with one key hashes the key once: one of two or three blocks.
-#[derive(Clone)]
+/// A hash that has begun with a key. Who signs many names with one key of 64 bytes hashes that once: one block of two or three.
 pub struct Signer(Begun);
 
 #[derive(Clone)]

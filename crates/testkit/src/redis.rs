@@ -1,5 +1,6 @@
 //! Real redis-server processes, each on a port of its own; they end with the test.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -35,9 +36,10 @@ impl RedisServer {
     #[must_use]
     pub fn with(arguments: &[&str], sentinel: Option<String>) -> Self {
         let port = loop {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            // A cluster's bus takes the port 10,000 above.
-            if port < 55_000 {
+            // Below those that the system gives to connections: who tries again and again to reach a server that is away may be
+            // given its port, and reaches itself. A cluster's bus takes the port 10,000 above.
+            let port = 12_000 + (RandomState::new().hash_one(()) % 10_000) as u16;
+            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
                 break port;
             }
         };

@@ -129,6 +129,7 @@ fn tried(script: &str) -> Result<(), String> {
 
 #[test]
 fn the_sdk_does_what_its_tests_say() {
+    let _beside = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
     let tests = root().join("sdk/js/test");
     let output = program_within("node", BOUND).arg("--test").arg(&tests).output().expect("node is there");
     let said = told(&output);

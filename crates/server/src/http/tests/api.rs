@@ -499,3 +499,16 @@ async fn an_open_console_ends_with_the_token_that_opened_it() {
     let rest = async { while body.frame().await.is_some() {} };
     tokio::time::timeout(std::time::Duration::from_secs(30), rest).await.expect("it ends");
 }
+
+/// Each call's future is made, moved to the heap and freed: of a size that all calls share, that of the largest.
+#[tokio::test]
+async fn the_future_of_a_call_is_small() {
+    let kit = Kit::new().await;
+    let request = axum::http::Request::new(http_body_util::Full::<axum::body::Bytes>::default());
+    let doors = doors_of(&kit.app);
+    let size = size_of_val(&crate::http::weapp::answer(&doors.weapp, None, None, request));
+    assert!(
+        size <= 4096,
+        "{size} bytes: what is large and seldom asked is boxed (crates/server/src/http/weapp/run.rs)"
+    );
+}

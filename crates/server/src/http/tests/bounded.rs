@@ -119,16 +119,3 @@ async fn a_users_logins_and_an_addresss_reports_are_limited() {
     }
     assert_eq!(report("1").await, StatusCode::TOO_MANY_REQUESTS);
 }
-
-/// Each call's future is made, moved to the heap and freed: of a size that all calls share, that of the largest.
-#[tokio::test]
-async fn the_future_of_a_call_is_small() {
-    let kit = Kit::new().await;
-    let request = axum::http::Request::new(http_body_util::Full::<Bytes>::default());
-    let doors = doors_of(&kit.app);
-    let size = size_of_val(&crate::http::weapp::answer(&doors.weapp, None, None, request));
-    assert!(
-        size <= 4096,
-        "{size} bytes: what is large and seldom asked is boxed (crates/server/src/http/weapp/run.rs)"
-    );
-}

@@ -8,6 +8,7 @@ use super::reply::{Fail, Sent, success};
 use ::rooms::recordings::Listed;
 use ::rooms::recordings::finished::{Finished, Place, is_id};
 use room::{Kind, RoomId, UserId};
+use streams::live::Plays;
 
 /// Most recordings of one answer.
 const MAX_COUNT: i64 = 200;
@@ -83,7 +84,8 @@ pub async fn get_record_list(member: &Member<'_>) -> Sent {
         Listed::Off => Default::default(),
         Listed::Own | Listed::Live => weapp.rooms.records(after, count, &wanted).await?,
     };
-    let records = page.records.into_iter().map(|(id, record)| shown(member, id, record)).collect();
+    let plays = member.plays();
+    let records = page.records.into_iter().map(|(id, record)| shown(&plays, id, record)).collect();
     success(&Records { records, cursor: page.next.unwrap_or_default() })
 }
 
@@ -102,10 +104,10 @@ fn may_see(member: &Member<'_>, record: &Finished) -> bool {
     (own || open) && weapp.bans.until(user, record.room.as_ref(), member.call.now).is_none()
 }
 
-fn shown(member: &Member<'_>, id: String, record: Finished) -> Record {
+fn shown(plays: &Plays<'_>, id: String, record: Finished) -> Record {
     let play_url = match record.place {
         Place::Url(url) => url,
-        Place::File(file) => member.plays().recording(&file, record.room.as_ref()).unwrap_or_default(),
+        Place::File(file) => plays.recording(&file, record.room.as_ref()).unwrap_or_default(),
     };
     Record {
         record_id: id,

@@ -109,7 +109,7 @@ pub async fn get_room_list(member: &Member<'_>) -> Sent {
     let count = usize::try_from(count).unwrap_or_default();
     let plays = member.plays();
     let lens = member.lens(&plays);
-    let mut rooms = List::new("rooms", count.min(32) * 1024);
+    let mut rooms = List::new("rooms", count.min(32) * 1536);
     let see = &mut |room: &room::Room, viewers: usize| {
         rooms.add(|out| {
             out.push(b'{');
