@@ -27,11 +27,9 @@ pub enum Algorithm {
 
 /// The lower-case hexadecimal hash of key, stream and `tx_time` exactly as it stands in the URL.
 pub fn tx_secret(algorithm: Algorithm, key: &Secret, stream: &str, tx_time: &str) -> String {
-    let parts = [key.expose(), stream, tx_time];
-    match algorithm {
-        Algorithm::Md5 => hex::encode(&md5_of(&parts)),
-        Algorithm::Sha256 => hex::encode(&sha256_of(&parts)),
-    }
+    let mut text = String::new();
+    Signer::new(algorithm, key).append_secret(&mut text, stream, tx_time);
+    text
 }
 
 /// `txSecret=..&txTime=..` for a stream until `expires_at` (Unix seconds; for a player it is the
@@ -68,20 +66,21 @@ impl Signer {
         // Room lists hold hundreds of these: one allocation, no formatting machinery.
         let mut text = String::with_capacity(9 + 64 + 8 + TIME_DIGITS);
         text.push_str("txSecret=");
-        match self.0.clone() {
-            Begun::Md5(hash) => {
-                let digest: [u8; 16] = hash.chain_update(stream).chain_update(tx_time).finalize().into();
-                hex::append(&mut text, &digest);
-            }
-            Begun::Sha256(mut hash) => {
-                hash.update(stream.as_bytes());
-                hash.update(tx_time.as_bytes());
-                hex::append(&mut text, hash.finish().as_ref());
-            }
-        }
+        self.append_secret(&mut text, stream, tx_time);
         text.push_str("&txTime=");
         text.push_str(tx_time);
         text
+    }
+
+    fn append_secret(&self, text: &mut String, stream: &str, tx_time: &str) {
+        match self.0.clone() {
+            Begun::Md5(hash) => hex::append(text, &hash.chain_update(stream).chain_update(tx_time).finalize()),
+            Begun::Sha256(mut hash) => {
+                hash.update(stream.as_bytes());
+                hash.update(tx_time.as_bytes());
+                hex::append(text, hash.finish().as_ref());
+            }
+        }
     }
 }
 

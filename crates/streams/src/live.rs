@@ -6,7 +6,6 @@ mod holder;
 mod kept;
 pub mod mix;
 mod mixing;
-mod plays;
 mod stream_name;
 mod tencent_settings;
 mod urls;
@@ -22,10 +21,9 @@ pub use base::{Base, Scheme};
 pub use embedded::Embedded;
 pub use holder::Holder;
 pub use kept::KeptMixes;
-pub use plays::{Play, Plays, Url};
 pub use stream_name::{Owner, is_mix_of, is_of, owner};
 pub use tencent_settings::{TencentSettings, Version};
-pub use urls::{Urls, recording_name};
+pub use urls::{Play, Plays, Url, Urls, recording_name};
 
 /// Who serves streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

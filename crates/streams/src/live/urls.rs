@@ -2,6 +2,7 @@
 
 mod keys;
 mod node;
+mod plays;
 
 use std::ops::RangeInclusive;
 
@@ -16,15 +17,16 @@ use super::holder::{self, Holder};
 use super::stream_name::{self, Naming};
 use super::{Provider, Settings};
 use keys::Keys;
+pub use plays::{Play, Plays, Url};
 
 /// Makes and checks URLs.
 #[derive(Debug)]
 pub struct Urls {
-    pub(super) bizid: u32,
+    bizid: u32,
     /// What stands between a stream's name and the signature in RTMP URLs.
-    pub(super) queries: Queries,
+    queries: Queries,
     /// Signs.
-    pub(super) keys: Keys,
+    keys: Keys,
     /// Accepted beside it. May be exchanged while the server runs.
     backup: RwLock<Keys>,
     /// Seconds.
@@ -32,24 +34,24 @@ pub struct Urls {
     /// Seconds from now beyond which no URL's end may lie.
     longest: u64,
     push_host: String,
-    pub(super) play_host: String,
+    play_host: String,
     /// Scheme and port of RTMP URLs; no port where it is the scheme's own.
     rtmp: (&'static str, String),
     /// Where URLs lead to Tencent's domains; hosts are never empty then.
-    pub(super) tencent: Option<Domains>,
+    tencent: Option<Domains>,
     /// Whether WebRTC is served here.
-    pub(super) webrtc: bool,
+    webrtc: bool,
 }
 
 /// Parameters of RTMP URLs, with the marks around them.
 #[derive(Debug)]
-pub(super) struct Queries {
+struct Queries {
     /// Where a signature follows.
-    pub(super) plain: String,
+    plain: String,
     /// The same of the stream itself, never of a mix in its place.
-    pub(super) raw: String,
+    raw: String,
     /// Where none does.
-    pub(super) unsigned: String,
+    unsigned: String,
 }
 
 impl Queries {
@@ -61,19 +63,19 @@ impl Queries {
 
 /// What URLs of Tencent's domains need more.
 #[derive(Debug)]
-pub(super) struct Domains {
+struct Domains {
     /// The path before the stream's name.
-    pub(super) app: String,
+    app: String,
     /// The domain that every business id had: it wants the id as a parameter.
     legacy: bool,
     /// Of play URLs over HTTP.
-    pub(super) scheme: &'static str,
+    scheme: &'static str,
     /// Play URLs are signed only where the domain asks for it.
-    pub(super) signs_play: bool,
+    signs_play: bool,
 }
 
 /// The path of streams here.
-pub(super) const APP: &str = "live";
+const APP: &str = "live";
 
 /// A port as URLs name it: not at all where it is the `usual` one.
 fn own_port(port: u16, usual: u16) -> String {
@@ -126,7 +128,7 @@ impl Urls {
     }
 
     /// The beginning of RTMP URLs, in pieces: with the host that is configured, or the one that the client reached us by.
-    pub(super) fn rtmp<'a>(&'a self, host: &'a str, base: &Base<'a>) -> [&'a str; 4] {
+    fn rtmp<'a>(&'a self, host: &'a str, base: &Base<'a>) -> [&'a str; 4] {
         let scheme = self.rtmp.0;
         let port = self.rtmp.1.as_str();
         match host {
@@ -211,7 +213,7 @@ impl Urls {
     }
 
     /// The end of a URL that is made now.
-    pub(super) fn until(&self, now: Millis) -> u64 {
+    fn until(&self, now: Millis) -> u64 {
         now.secs().saturating_add(self.valid)
     }
 

@@ -85,13 +85,12 @@ struct Ids<'a> {
 pub async fn get_pushers(member: &Member<'_>) -> Sent {
     let body: Ids<'_> = member.call.body()?;
     let id = member.room(body.room_id.as_ref())?;
-    let plays = member.plays();
-    let lens = member.lens(&plays);
+    let lens = member.lens();
     let mut sent = Err(Refusal::NoRoom.into());
     let most = body.limits.map(|_| member.call.weapp.rooms.capacity(member.kind));
     let see = &mut |room: &room::Room, viewers| {
         sent = fields(|out| {
-            RoomView { room, viewers, lens, detailed: true }.write(out);
+            RoomView { room, viewers, lens: &lens, detailed: true }.write(out);
             if let Some(most) = most {
                 out.extend_from_slice(format!(",\"maxMembers\":{most}").as_bytes());
             }
@@ -131,11 +130,10 @@ pub async fn heartbeat(member: &Member<'_>) -> Sent {
 }
 
 async fn members(member: &Member<'_>, id: &RoomId) -> Sent {
-    let plays = member.plays();
-    let lens = member.lens(&plays);
+    let lens = member.lens();
     // The room may have closed since the heartbeat.
     let mut sent = Err(Refusal::NotMember.into());
-    let see = &mut |room: &room::Room, _| sent = fields(|out| Members { room, lens }.write(out));
+    let see = &mut |room: &room::Room, _| sent = fields(|out| Members { room, lens: &lens }.write(out));
     match member.call.weapp.rooms.see(member.kind, id, see).await {
         Ok(()) | Err(Error::Refused(Refusal::NoRoom)) => sent,
         Err(error) => Err(error.into()),

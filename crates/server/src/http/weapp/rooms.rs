@@ -107,13 +107,12 @@ pub async fn get_room_list(member: &Member<'_>) -> Sent {
     }
     let index = usize::try_from(index).unwrap_or(usize::MAX);
     let count = usize::try_from(count).unwrap_or_default();
-    let plays = member.plays();
-    let lens = member.lens(&plays);
+    let lens = member.lens();
     let mut rooms = List::new("rooms", count.min(32) * 1536);
     let see = &mut |room: &room::Room, viewers: usize| {
         rooms.add(|out| {
             out.push(b'{');
-            RoomView { room, viewers, lens, detailed: false }.write(out);
+            RoomView { room, viewers, lens: &lens, detailed: false }.write(out);
             out.push(b'}');
         });
     };
@@ -128,7 +127,7 @@ impl Member<'_> {
     }
 
     /// How this member sees rooms.
-    pub fn lens<'a>(&'a self, plays: &'a Plays<'a>) -> Lens<'a> {
-        Lens { plays, user: &self.session.user }
+    pub fn lens(&self) -> Lens<'_> {
+        Lens { plays: self.plays(), user: &self.session.user }
     }
 }

@@ -9,10 +9,9 @@ use serde_json::value::RawValue;
 use streams::live::{Play, Plays, Url};
 
 /// What the same room looks like differs by who asks, and how they reached us.
-#[derive(Clone, Copy)]
 pub struct Lens<'a> {
     /// Makes the URLs.
-    pub plays: &'a Plays<'a>,
+    pub plays: Plays<'a>,
     /// Who asks: the URLs are theirs.
     pub user: &'a UserId,
 }
@@ -24,7 +23,7 @@ pub struct RoomView<'a> {
     /// How many viewers it has.
     pub viewers: usize,
     /// How to look at it.
-    pub lens: Lens<'a>,
+    pub lens: &'a Lens<'a>,
     /// As `get_pushers` has it, which clients ask before they enter: with `roomStatusCode`, and with what co-anchors play. A list
     /// has that for those alone who push in the room.
     pub detailed: bool,
@@ -104,7 +103,7 @@ pub struct Members<'a> {
     /// The room.
     pub room: &'a Room,
     /// How to look at it.
-    pub lens: Lens<'a>,
+    pub lens: &'a Lens<'a>,
 }
 
 impl Members<'_> {

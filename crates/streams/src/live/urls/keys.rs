@@ -7,7 +7,7 @@ use super::super::Settings;
 
 /// A key, and what signs with it.
 #[derive(Debug)]
-pub(in super::super) struct Key {
+pub(super) struct Key {
     pub(super) secret: Secret,
     signer: Signer,
 }
@@ -18,7 +18,7 @@ impl Key {
     }
 
     /// The signature of a stream's name, until that time.
-    pub(in super::super) fn sign_at(&self, name: &str, tx_time: &str) -> String {
+    pub(super) fn sign_at(&self, name: &str, tx_time: &str) -> String {
         self.signer.sign(name, tx_time)
     }
 
@@ -30,10 +30,10 @@ impl Key {
 
 /// A key of push URLs, and the two that are made of it.
 #[derive(Debug)]
-pub(in super::super) struct Keys {
-    pub(in super::super) push: Key,
+pub(super) struct Keys {
+    pub(super) push: Key,
     /// Signs play URLs: who may see a stream must not be able to push it.
-    pub(in super::super) play: Key,
+    pub(super) play: Key,
     /// Signs what nodes of one installation ask of each other.
     pub(super) node: Key,
 }

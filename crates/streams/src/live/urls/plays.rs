@@ -8,15 +8,15 @@ use room::{Millis, RoomId, StreamId, UserId};
 use sign::push_url::tx_time;
 use sign::stream_name::encode_part;
 
-use super::base::{Base, Scheme};
-use super::holder;
-use super::stream_name;
-use super::urls::{APP, Domains, Urls, recording_name};
+use super::super::base::{Base, Scheme};
+use super::super::{holder, stream_name};
+use super::{APP, Domains, Urls, recording_name};
 
 /// Makes the play URLs of one answer: for one user, who reached us by one address, at one moment.
 #[derive(Debug)]
 pub struct Plays<'a> {
     urls: &'a Urls,
+    /// Where streams are played over HTTP.
     base: Base<'a>,
     /// Whom they are for, as it stands in URLs. Nobody's belong to whoever has them.
     user: Option<Cow<'a, str>>,
@@ -35,6 +35,7 @@ impl Urls {
     #[must_use]
     pub fn plays<'a>(&'a self, base: Base<'a>, user: Option<&'a UserId>, now: Millis) -> Plays<'a> {
         let host = self.play_host.as_str();
+        let base = Base { authority: if host.is_empty() { base.authority } else { host }, ..base };
         let [http, whep, rtmp, webrtc] = match &self.tencent {
             Some(Domains { app, scheme, .. }) => {
                 let at = |scheme: &str| [scheme, "://", host, "/", app, "/"].concat();
@@ -42,13 +43,12 @@ impl Urls {
             }
             None => {
                 let scheme = base.scheme.as_str();
-                let authority = if host.is_empty() { base.authority } else { host };
                 let [rtmp, name, colon, port] = self.rtmp(host, &base);
                 [
-                    [scheme, "://", authority, "/", APP, "/"].concat(),
-                    [scheme, "://", authority, "/whep/"].concat(),
+                    [scheme, "://", base.authority, "/", APP, "/"].concat(),
+                    [scheme, "://", base.authority, "/whep/"].concat(),
                     [rtmp, name, colon, port, "/", APP, "/"].concat(),
-                    ["webrtc://", Base { authority, ..base }.host(), "/", APP, "/"].concat(),
+                    ["webrtc://", base.host(), "/", APP, "/"].concat(),
                 ]
             }
         };
@@ -77,9 +77,9 @@ impl<'a> Plays<'a> {
     #[must_use]
     pub fn recording(&self, file: &str, room: Option<&RoomId>) -> Option<String> {
         let signed = StreamId::parse(&recording_name(file)).ok()?;
-        let host = if self.urls.play_host.is_empty() { self.base.authority } else { &self.urls.play_host };
+        let Base { scheme, authority } = self.base;
         let signature = self.sign_for(signed.as_str(), room);
-        Some(format!("{}://{host}/{signed}?{signature}", self.base.scheme.as_str()))
+        Some(format!("{}://{authority}/{signed}?{signature}", scheme.as_str()))
     }
 
     fn sign_for(&self, name: &str, room: Option<&RoomId>) -> String {
