@@ -2,6 +2,8 @@
 
 /// Taps of each phase's filter, in samples of the slower side.
 const TAPS: usize = 48;
+/// What filters' lengths are multiples of.
+const LANES: usize = 8;
 /// Shape of the Kaiser window: about 70 dB of stop band.
 const BETA: f64 = 7.0;
 /// Most phases that are tabulated; every pair of usual audio rates needs fewer.
@@ -17,9 +19,9 @@ pub struct Resampler {
     taps: usize,
     /// `up` filters of `taps` weights.
     bank: Vec<f32>,
-    /// Input not yet used up, interleaved.
-    held: Vec<f32>,
-    /// Place of the next output, in `1 / up` input samples from the start of `held`.
+    /// Input not yet used up, of each channel.
+    held: Vec<Vec<f32>>,
+    /// Place of the next output, in `1 / up` input samples from the start of what is held.
     next: u64,
 }
 
@@ -34,7 +36,7 @@ impl Resampler {
         }
         // Going down, the filter has to be as much longer as it is narrower.
         let stretch = (f64::from(from) / f64::from(to)).max(1.0);
-        let taps = ((TAPS as f64 * stretch).ceil() as usize).next_multiple_of(2);
+        let taps = ((TAPS as f64 * stretch).ceil() as usize).next_multiple_of(LANES);
         let cutoff = 0.96 / stretch;
         let bank = (0..up).flat_map(|phase| filter(phase, up, taps, cutoff)).collect();
         Some(Resampler {
@@ -45,7 +47,7 @@ impl Resampler {
             taps,
             bank,
             // Silence before the start, so that the first output is not half a filter late.
-            held: vec![0.0; (taps / 2 - 1) * channels],
+            held: vec![vec![0.0; taps / 2 - 1]; channels],
             next: 0,
         })
     }
@@ -60,29 +62,41 @@ impl Resampler {
         self.channels
     }
 
-    /// Takes interleaved samples and appends all that can be made of them to `out`.
+    /// Takes interleaved samples, whole moments of them, and appends all that can be made of them to `out`.
     pub fn push(&mut self, samples: &[f32], out: &mut Vec<f32>) {
-        self.held.extend_from_slice(samples);
-        let have = (self.held.len() / self.channels) as u64;
+        let samples = &samples[..samples.len() / self.channels * self.channels];
+        for (channel, held) in self.held.iter_mut().enumerate() {
+            held.extend(samples.iter().skip(channel).step_by(self.channels));
+        }
+        let have = self.held[0].len() as u64;
         loop {
             let at = self.next / self.up;
             let phase = (self.next % self.up) as usize;
             if at + self.taps as u64 > have {
                 break;
             }
-            let first = at as usize * self.channels;
-            let window = &self.held[first..first + self.taps * self.channels];
+            let first = at as usize;
             let weights = &self.bank[phase * self.taps..(phase + 1) * self.taps];
-            for channel in 0..self.channels {
-                let picked = window.iter().skip(channel).step_by(self.channels);
-                out.push(picked.zip(weights).map(|(s, w)| s * w).sum());
-            }
+            out.extend(self.held.iter().map(|held| weighted(&held[first..first + self.taps], weights)));
             self.next += self.down;
         }
         let used = (self.next / self.up).min(have);
-        self.held.drain(..used as usize * self.channels);
+        for held in &mut self.held {
+            held.drain(..used as usize);
+        }
         self.next -= used * self.up;
     }
+}
+
+/// The sum of samples by their weights, in as many parts as a processor adds at once.
+fn weighted(samples: &[f32], weights: &[f32]) -> f32 {
+    let mut sums = [0.0; LANES];
+    for (samples, weights) in samples.as_chunks::<LANES>().0.iter().zip(weights.as_chunks::<LANES>().0) {
+        for ((sum, sample), weight) in sums.iter_mut().zip(samples).zip(weights) {
+            *sum += sample * weight;
+        }
+    }
+    sums.iter().sum()
 }
 
 fn gcd(a: u32, b: u32) -> u32 {

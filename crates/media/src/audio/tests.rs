@@ -348,6 +348,38 @@ fn resampling_keeps_tones_and_refuses_nonsense() {
     }
 }
 
+/// Up and down, in blocks of any length: each channel comes out as it does by itself, and of its own tone.
+#[test]
+fn channels_are_resampled_by_themselves() {
+    for (from, to) in [(44_100, 48_000), (8_000, 48_000), (88_200, 48_000), (96_000, 48_000), (48_000, 32_000)] {
+        let tones = [sine(440.0, 0.5), sine(1_200.0, 0.25)];
+        let moments: Vec<f64> = (0..from * 2).map(|i| f64::from(i) / f64::from(from)).collect();
+        let both: Vec<f32> = moments.iter().flat_map(|at| [tones[0](*at), tones[1](*at)]).collect();
+        let mut stereo = Resampler::new(from, to, 2).unwrap();
+        let mut out = Vec::new();
+        let mut rest = &both[..];
+        for length in [2, 94, 2_048, 14, 1_152].into_iter().cycle() {
+            let (block, after) = rest.split_at(length.min(rest.len()));
+            stereo.push(block, &mut out);
+            rest = after;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        for (channel, (hertz, level)) in [(440.0, 0.5), (1_200.0, 0.25)].into_iter().enumerate() {
+            let mut alone = Vec::new();
+            let samples: Vec<f32> = moments.iter().map(|at| tones[channel](*at)).collect();
+            Resampler::new(from, to, 1).unwrap().push(&samples, &mut alone);
+            let of_both: Vec<f32> = out.iter().skip(channel).step_by(2).copied().collect();
+            assert_eq!(of_both, alone, "{from} to {to}, channel {channel}");
+            assert!((to as usize * 2 - 200..=to as usize * 2).contains(&alone.len()), "{from}: {}", alone.len());
+            if to == RATE {
+                close(measure(&alone), hertz, level);
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(80))]
 
