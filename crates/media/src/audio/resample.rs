@@ -69,22 +69,24 @@ impl Resampler {
             held.extend(samples.iter().skip(channel).step_by(self.channels));
         }
         let have = self.held[0].len() as u64;
-        loop {
-            let at = self.next / self.up;
-            let phase = (self.next % self.up) as usize;
-            if at + self.taps as u64 > have {
-                break;
-            }
+        let [mut at, mut phase] = [self.next / self.up, self.next % self.up];
+        let [whole, part] = [self.down / self.up, self.down % self.up];
+        while at + self.taps as u64 <= have {
             let first = at as usize;
-            let weights = &self.bank[phase * self.taps..(phase + 1) * self.taps];
+            let weights = &self.bank[phase as usize * self.taps..][..self.taps];
             out.extend(self.held.iter().map(|held| weighted(&held[first..first + self.taps], weights)));
-            self.next += self.down;
+            at += whole;
+            phase += part;
+            if phase >= self.up {
+                phase -= self.up;
+                at += 1;
+            }
         }
-        let used = (self.next / self.up).min(have);
+        let used = at.min(have);
         for held in &mut self.held {
             held.drain(..used as usize);
         }
-        self.next -= used * self.up;
+        self.next = (at - used) * self.up + phase;
     }
 }
 
