@@ -15,7 +15,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOM = "Three"
 # Of about 25 a second.
 PICTURES = 25
-# Three browsers encode in software here; where Chromium starts for the first time it alone takes 10 s to see both.
+# A player that connects just while its stream is published anew, in VP8, is let go before it knows that it is connected: it
+# tries again after 12 s (the SDK's CONNECT_WITHIN).
 LONGEST = 40
 
 

@@ -352,7 +352,8 @@ fn resampling_keeps_tones_and_refuses_nonsense() {
 #[test]
 fn channels_are_resampled_by_themselves() {
     for (from, to) in [(44_100, 48_000), (8_000, 48_000), (88_200, 48_000), (96_000, 48_000), (48_000, 32_000)] {
-        let tones = [sine(440.0, 0.5), sine(1_200.0, 0.25)];
+        let told = [(440.0, 0.5), (1_200.0, 0.25)];
+        let tones = told.map(|(hertz, level)| sine(hertz, level));
         let moments: Vec<f64> = (0..from * 2).map(|i| f64::from(i) / f64::from(from)).collect();
         let both: Vec<f32> = moments.iter().flat_map(|at| [tones[0](*at), tones[1](*at)]).collect();
         let mut stereo = Resampler::new(from, to, 2).unwrap();
@@ -366,7 +367,7 @@ fn channels_are_resampled_by_themselves() {
                 break;
             }
         }
-        for (channel, (hertz, level)) in [(440.0, 0.5), (1_200.0, 0.25)].into_iter().enumerate() {
+        for (channel, (hertz, level)) in told.into_iter().enumerate() {
             let mut alone = Vec::new();
             let samples: Vec<f32> = moments.iter().map(|at| tones[channel](*at)).collect();
             Resampler::new(from, to, 1).unwrap().push(&samples, &mut alone);
